@@ -169,9 +169,7 @@ class Rendered:
         return not self.missing
 
     def __add__(self, other: Rendered) -> Rendered:
-        return Rendered(
-            self.objects + other.objects, self.missing + other.missing, self.roots + other.roots
-        )
+        return Rendered(self.objects + other.objects, self.missing + other.missing, self.roots + other.roots)
 
 
 def first_duplicate(objects: Iterable[KubeObject]) -> tuple[KubeObject, KubeObject] | None:
