@@ -9,7 +9,7 @@ from models.errors import Where
 
 
 class Severity(IntEnum):
-    """How bad a finding is. ``ERROR``: something will not work or not come back. ``WARNING``: a risk. ``INFO``: to know."""
+    """How bad it is. ``ERROR``: something will not work or not come back. ``WARNING``: a risk. ``INFO``: to know."""
 
     INFO = 0
     WARNING = 1

@@ -146,7 +146,7 @@ class Client(Frozen):
 
 
 class Stream(Frozen):
-    """Long transfers on a route: video, uploads, VPN traffic. They hold bandwidth, CPU or an encoder for their length."""
+    """Long transfers on a route (video, uploads): they hold bandwidth, CPU or an encoder for their length."""
 
     name: str = Field(description="a name for the report, for example film-direct")
     kind: Literal["direct", "transcode", "upload", "download"] = Field(
