@@ -1,0 +1,167 @@
+"""What a scalar in a YAML file means to Kubernetes' tools.
+
+Two dialects are in use upstream. Manifests and patches go through go-yaml v3 (``yes`` and ``on`` stay text, ``0o17`` is
+a number, dates become RFC 3339 time stamps); ``kustomization.yaml``, plugin configurations and JSON patches go through
+go-yaml v2 (YAML 1.1 booleans, dates stay text). Source: ``resolve.go`` in ``sigs.k8s.io/yaml`` v1.4.0, ``goyaml.v3`` and
+``goyaml.v2``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+NULL, BOOL, STR, INT, FLOAT, TIMESTAMP = "!!null", "!!bool", "!!str", "!!int", "!!float", "!!timestamp"
+BINARY, MERGE = "!!binary", "!!merge"
+_RESOLVABLE = frozenset({STR, BOOL, INT, FLOAT, NULL, TIMESTAMP})
+_LONG_PREFIX = "tag:yaml.org,2002:"
+
+_WORDS: dict[str, tuple[str, Any]] = {
+    **dict.fromkeys(("true", "True", "TRUE"), (BOOL, True)),
+    **dict.fromkeys(("false", "False", "FALSE"), (BOOL, False)),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), (NULL, None)),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), (FLOAT, math.nan)),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), (FLOAT, math.inf)),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), (FLOAT, -math.inf)),
+}
+_WORDS_1_1: dict[str, tuple[str, Any]] = {
+    **_WORDS,
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), (BOOL, True)),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), (BOOL, False)),
+}
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INT = re.compile(
+    r"[-+]?(?:0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<bin>[01]+)|0[oO](?P<oct>[0-7]+)"
+    r"|0(?P<old>[0-7]+)|(?P<dec>0|[1-9][0-9]*))"
+)
+_BASES = {"hex": 16, "bin": 2, "oct": 8, "old": 8, "dec": 10}
+_TIMESTAMP = re.compile(
+    r"(\d{4})-(\d{1,2})-(\d{1,2})"
+    r"(?:(?:([Tt])|( ))(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?(Z|[-+]\d\d:\d\d)?)?"
+)
+
+
+class Quoted(str):
+    """A string that stands in quotes (or in a block): whatever replaces its text stays a string."""
+
+    __slots__ = ()
+
+
+class OddKey(str):
+    """A map key that is not a string (``8080: http``); the tools refuse it in a finished object."""
+
+    __slots__ = ()
+
+
+class Scalar:
+    """A scalar that is not simply a string: its tag ("" when it must still be found out), text and quoting."""
+
+    __slots__ = ("quoted", "tag", "text")
+
+    def __init__(self, tag: str, text: str, quoted: bool = False) -> None:
+        self.tag = tag
+        self.text = text
+        self.quoted = quoted
+
+    def __repr__(self) -> str:
+        return f"Scalar({self.tag!r}, {self.text!r})"
+
+
+def short_tag(tag: str) -> str:
+    """``tag:yaml.org,2002:int`` as ``!!int``; other tags unchanged."""
+    return "!!" + tag[len(_LONG_PREFIX) :] if tag.startswith(_LONG_PREFIX) else tag
+
+
+def _number(text: str) -> tuple[str, Any] | None:
+    plain = text.replace("_", "")
+    match = _INT.fullmatch(plain)
+    if match and match.lastgroup:
+        value = int(match[match.lastgroup], _BASES[match.lastgroup])
+        value = -value if plain[0] == "-" else value
+        # strconv.ParseInt, then ParseUint (which takes no sign)
+        if -(2**63) <= value < 2**63 or (plain[0] not in "+-" and value < 2**64):
+            return INT, value
+    if _FLOAT.fullmatch(plain):
+        number = float(plain)
+        return None if math.isinf(number) else (FLOAT, number)
+    return None
+
+
+def _timestamp(text: str) -> str | None:
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, letter, blank, hour, minute, second, fraction, zone = match.groups()
+    if (letter and not zone) or (blank and zone):
+        return None
+    try:
+        date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+    head = f"{year}-{int(month):02}-{int(day):02}"
+    if hour is None:
+        return f"{head}T00:00:00Z"
+    if int(hour) > 23 or int(minute) > 59 or int(second) > 59:
+        return None
+    fraction = (fraction or "").rstrip("0")
+    zone = "Z" if zone in (None, "+00:00", "-00:00") else zone
+    return f"{head}T{int(hour):02}:{int(minute):02}:{int(second):02}{'.' + fraction if fraction else ''}{zone}"
+
+
+@lru_cache(maxsize=65536)
+def resolve(text: str, yaml_1_1: bool = False) -> tuple[str, Any]:
+    """The tag and the value of a plain scalar. A time stamp's value is its RFC 3339 text."""
+    found = (_WORDS_1_1 if yaml_1_1 else _WORDS).get(text)
+    if found is not None:
+        return found
+    first = text[0]
+    if first not in "0123456789+-.":
+        return STR, text
+    if first == ".":
+        match = re.fullmatch(r"\.[0-9_]*[0-9][0-9_]*([eE][-+]?[0-9]+)?", text)
+        # strconv.ParseFloat takes no underscores here
+        return (FLOAT, float(text)) if match and "_" not in text else (STR, text)
+    stamp = _timestamp(text)
+    if stamp is not None:
+        return (STR, text) if yaml_1_1 else (TIMESTAMP, stamp)
+    return _number(text) or (STR, text)
+
+
+def value_of(tag: str, text: str, quoted: bool = False) -> Any:
+    """The plain value of a scalar with an explicit ``tag`` (short form), or of a plain one when ``tag`` is "".
+
+    Raises:
+        ValueError: the text cannot be read as the tag says (``!!int abc``).
+    """
+    if tag == "" and not quoted:
+        return resolve(text)[1]
+    if tag == BINARY:
+        try:
+            return base64.b64decode(text, validate=False).decode("utf-8", "replace")
+        except binascii.Error as error:
+            raise ValueError(f"!!binary value contains invalid base64 data: {error}") from error
+    if tag not in _RESOLVABLE or tag == STR:
+        return text
+    found, value = resolve(text)
+    if found == tag:
+        return value
+    if tag == FLOAT and found == INT:
+        return float(value)
+    raise ValueError(f"cannot decode {found} `{text}` as a {tag}")
+
+
+def json_number(value: Any) -> Any:
+    """A number as it comes out of a round trip through JSON: a float with an integral value becomes an integer."""
+    if isinstance(value, float):
+        if math.isinf(value) or math.isnan(value):
+            raise ValueError(f"json: unsupported value: {value}")
+        if value.is_integer() and abs(value) < 1e18:
+            return int(value)
+    return value
+
+
