@@ -143,7 +143,7 @@ def string_map(value: Any) -> Mapping[str, str]:
 class Missing:
     """Something the tree asks for that could not be had, and what that hides.
 
-    ``kind``: ``chart``, ``remote``, ``plugin``, ``repository`` or ``generator``.
+    ``kind``: ``chart``, ``remote``, ``plugin``, ``repository``, ``generator`` or ``file``.
     ``modelled`` is true when the chart catalogue stands in for it.
     """
 

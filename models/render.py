@@ -1,0 +1,226 @@
+"""From a path to objects: Kustomize roots, plain folders, rendered files, standard input.
+
+``render_tree`` is the one door: whatever the tree is, it gives a :class:`models.objects.Rendered` with every object,
+the file and line it stands on, and a list of what could not be had.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from models import kustomize
+from models.documents import Document, parse_documents, read_documents
+from models.errors import InputError, Problem, RenderError, Where
+from models.kustomize.charts import ChartRenderer
+from models.objects import KubeObject, Missing, Origin, Rendered
+from models.redact import redact
+
+KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_MANIFEST_SUFFIXES = {".yaml", ".yml", ".json"}
+_SKIPPED_FOLDERS = {"node_modules", "vendor", "__pycache__"}
+
+
+def render_tree(
+    path: Path,
+    *,
+    repository: Path | None = None,
+    renderer: str = "builtin",
+    charts: ChartRenderer | None = None,
+    show_secrets: bool = False,
+) -> Rendered:
+    """What ``path`` renders to.
+
+    ``path`` is a Kustomize root, a folder that holds Kustomize roots somewhere below it (every root that no other
+    kustomization refers to is built), a folder of plain manifests, or one file. Secret values are dropped unless
+    ``show_secrets``.
+
+    Raises:
+        InputError: the path does not exist or holds nothing. RenderError: the tree itself is broken.
+    """
+    if not path.exists():
+        raise InputError(Problem(Where(str(path)), "there is no such file or folder", "check the path of the tree"))
+    repository = (repository or find_repository(path)).resolve()
+    if path.is_file() and path.name not in KUSTOMIZATION_FILES:
+        rendered = _objects(read_documents(path, display=_display(path, repository)), str(path.name))
+    else:
+        folder = path.parent if path.is_file() else path
+        roots = discover_roots(folder)
+        rendered = _build_roots(roots, repository, renderer, charts) if roots else _plain_folder(folder, repository)
+    if not rendered.objects and not rendered.missing:
+        raise InputError(
+            Problem(
+                Where(str(path)),
+                "nothing here is a Kubernetes manifest or a kustomization",
+                "point at a Kustomize root, a folder of manifests or a rendered file",
+            )
+        )
+    return rendered if show_secrets else without_secrets(rendered)
+
+
+def render_text(text: str | bytes, *, file: str = "stdin", show_secrets: bool = False) -> Rendered:
+    """The objects in one multi-document text (standard input, or a rendered file already in memory)."""
+    rendered = _objects(parse_documents(text, file=file), file)
+    return rendered if show_secrets else without_secrets(rendered)
+
+
+def without_secrets(rendered: Rendered) -> Rendered:
+    """The same objects with every Secret value dropped."""
+    return Rendered(tuple(redact(item) for item in rendered.objects), rendered.missing, rendered.roots)
+
+
+def find_repository(path: Path) -> Path:
+    """The enclosing git work tree of ``path``, or the folder itself when there is none."""
+    folder = path.resolve() if path.is_dir() else path.resolve().parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / ".git").exists():
+            return candidate
+    return folder
+
+
+def discover_roots(folder: Path) -> tuple[Path, ...]:
+    """The Kustomize roots of a folder: itself if it is one, else every one below it that no other refers to."""
+    if kustomization_file(folder) is not None:
+        return (folder,)
+    found: dict[Path, list[str]] = {}
+    for directory in _walk(folder):
+        file = kustomization_file(directory)
+        if file is not None:
+            found[directory.resolve()] = _references(file)
+    used = {
+        (directory / reference).resolve()
+        for directory, references in found.items()
+        for reference in references
+        if "://" not in reference
+    }
+    return tuple(directory for directory in sorted(found) if directory not in used and not _is_component(directory))
+
+
+def kustomization_file(folder: Path) -> Path | None:
+    """The kustomization file of a folder, or None."""
+    return next((folder / name for name in KUSTOMIZATION_FILES if (folder / name).is_file()), None)
+
+
+def _kustomization(file: Path) -> dict[str, Any]:
+    try:
+        documents = read_documents(file)
+    except InputError:
+        return {}
+    value = documents[0].value if documents else None
+    return value if isinstance(value, dict) else {}
+
+
+def _references(file: Path) -> list[str]:
+    value = _kustomization(file)
+    lists = (value.get(key) for key in ("resources", "bases", "components", "generators", "transformers"))
+    return [item for entries in lists if isinstance(entries, list) for item in entries if isinstance(item, str)]
+
+
+def _is_component(folder: Path) -> bool:
+    file = kustomization_file(folder)
+    return file is not None and _kustomization(file).get("kind") == "Component"
+
+
+def _build_roots(roots: Sequence[Path], repository: Path, renderer: str, charts: ChartRenderer | None) -> Rendered:
+    total, problems = Rendered(), []
+    for root in roots:
+        try:
+            if renderer == "kustomize":
+                total += _run_kustomize(root, repository)
+            else:
+                total += kustomize.build(root, repository=repository, charts=charts)
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise RenderError(problems)
+    return total
+
+
+def _run_kustomize(root: Path, repository: Path) -> Rendered:
+    """Build one root with the user's own ``kustomize`` or ``kubectl``."""
+    if shutil.which("kustomize"):
+        command = ["kustomize", "build"]
+    elif shutil.which("kubectl"):
+        command = ["kubectl", "kustomize"]
+    else:
+        raise InputError(
+            Problem(
+                Where(field="--renderer kustomize"),
+                "neither kustomize nor kubectl is on PATH",
+                "install one of them, or leave the option out: the built-in renderer needs neither",
+            )
+        )
+    display = _display(root, repository)
+    result = subprocess.run(
+        [*command, "--load-restrictor", "LoadRestrictionsNone", str(root)], capture_output=True, check=False
+    )
+    if result.returncode != 0:
+        message = result.stderr.decode("utf-8", "replace").strip() or f"exit status {result.returncode}"
+        raise RenderError(Problem(Where(display), message, f"that is what {' '.join(command)} says of this root"))
+    rendered = _objects(parse_documents(result.stdout, file=display), display)
+    return Rendered(
+        tuple(KubeObject(item.manifest, Origin(display, None, by=command[0])) for item in rendered.objects),
+        rendered.missing,
+        (display,),
+    )
+
+
+def _plain_folder(folder: Path, repository: Path) -> Rendered:
+    objects: list[KubeObject] = []
+    missing: list[Missing] = []
+    for directory in _walk(folder):
+        if (directory / "Chart.yaml").is_file():
+            continue
+        for file in sorted(directory.iterdir()):
+            if file.suffix not in _MANIFEST_SUFFIXES or not file.is_file():
+                continue
+            display = _display(file, repository)
+            try:
+                found = _objects(read_documents(file, display=display), display)
+            except InputError as error:
+                first = error.problems[0]
+                missing.append(
+                    Missing("file", display, Origin(display, first.where.line), first.what, "whatever it declares")
+                )
+                continue
+            objects.extend(found.objects)
+    return Rendered(tuple(objects), tuple(missing), (_display(folder, repository),))
+
+
+def _objects(documents: Sequence[Document], root: str) -> Rendered:
+    """The Kubernetes objects among the documents; ``kind: List`` is opened, other data is left aside."""
+    return Rendered(tuple(item for document in documents for item in _expand(document.value, document)), (), (root,))
+
+
+def _expand(value: Any, document: Document, path: tuple[str | int, ...] = ()) -> Iterator[KubeObject]:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or "apiVersion" not in value:
+        return
+    items = value.get("items")
+    if value["kind"].endswith("List") and isinstance(items, list):
+        for index, item in enumerate(items):
+            yield from _expand(item, document, (*path, "items", index))
+        return
+    line = document.line_of(path) if path else document.line
+    yield KubeObject(value, Origin(document.file, line))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """``folder`` and every folder below it, in order, without hidden ones, links and other people's code."""
+    yield folder
+    for child in sorted(folder.iterdir()):
+        if (
+            child.is_dir()
+            and not child.is_symlink()
+            and not child.name.startswith(".")
+            and child.name not in _SKIPPED_FOLDERS
+        ):
+            yield from _walk(child)
+
+
+def _display(path: Path, repository: Path) -> str:
+    """``path`` relative to the repository, in POSIX form; absolute when it lies outside."""
+    resolved = path.resolve()
+    return resolved.relative_to(repository).as_posix() or "." if resolved.is_relative_to(repository) else str(resolved)
