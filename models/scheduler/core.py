@@ -1,0 +1,97 @@
+"""The mutable heart of a snapshot: per-node pods and usage arrays, changed one pod at a time.
+
+Only :mod:`models.scheduler.snapshot` may hold one; everybody else sees the persistent :class:`Snapshot` around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scheduler.nodeinfo import NodeInfo
+from models.scheduler.podinfo import CPU, MEMORY, PODS, HostPort, PodInfo, PodParser
+
+IntArray = NDArray[np.int64]
+_NO_PODS = 2**62
+
+
+class Core:
+    """Nodes in their order with what is used on them.
+
+    ``allocatable`` and ``used`` are resources x nodes (rows by :meth:`row`), ``non_zero`` is (cpu, memory) x nodes,
+    ``lowest`` the lowest priority of the pods on each node. ``log`` lists the node positions that changed, in order,
+    so that caches catch up by reading from where they stopped.
+    """
+
+    def __init__(self, nodes: Sequence[NodeInfo], parser: PodParser) -> None:
+        self.nodes = tuple(nodes)
+        self.parser = parser
+        self.position = {node.name: number for number, node in enumerate(self.nodes)}
+        self.pods: list[list[PodInfo]] = [[] for _ in self.nodes]
+        self.where: dict[str, int] = {}
+        self.log: list[int] = []
+        self.listeners: list[CoreListener] = []
+        size = len(self.nodes)
+        self._rows: dict[str, int] = {}
+        self.allocatable: IntArray = np.zeros((0, size), np.int64)
+        self.used: IntArray = np.zeros((0, size), np.int64)
+        self.non_zero: IntArray = np.zeros((2, size), np.int64)
+        self.count: IntArray = np.zeros(size, np.int64)
+        self.lowest: IntArray = np.full(size, _NO_PODS, np.int64)
+        self.max_pods: IntArray = np.array([node.allocatable.get(PODS, 0) for node in self.nodes], np.int64)
+        for name in (CPU, MEMORY):
+            self.row(name)
+
+    def row(self, resource: str) -> int:
+        """The row of a resource in ``allocatable`` and ``used``; made when it is new."""
+        found = self._rows.get(resource)
+        if found is None:
+            found = self._rows[resource] = len(self._rows)
+            capacity = np.array([node.allocatable.get(resource, 0) for node in self.nodes], np.int64)
+            self.allocatable = np.vstack([self.allocatable, capacity])
+            self.used = np.vstack([self.used, np.zeros(len(self.nodes), np.int64)])
+        return found
+
+    def add(self, pod: PodInfo, node: int) -> None:
+        """Put a pod on the node at position ``node``."""
+        self.pods[node].append(pod)
+        self.where[pod.key] = node
+        if pod.spec.priority < self.lowest[node]:
+            self.lowest[node] = pod.spec.priority
+        self._account(pod, node, 1)
+
+    def remove(self, pod: PodInfo, node: int) -> None:
+        """Take a pod off the node at position ``node``."""
+        here = self.pods[node]
+        here.remove(pod)
+        if self.where.get(pod.key) == node:
+            del self.where[pod.key]
+        if pod.spec.priority == self.lowest[node]:
+            self.lowest[node] = min((item.spec.priority for item in here), default=_NO_PODS)
+        self._account(pod, node, -1)
+
+    def _account(self, pod: PodInfo, node: int, sign: int) -> None:
+        spec = pod.spec
+        for name, amount in spec.requests.items():
+            self.used[self.row(name), node] += sign * amount
+        self.non_zero[0, node] += sign * spec.non_zero[0]
+        self.non_zero[1, node] += sign * spec.non_zero[1]
+        self.count[node] += sign
+        self.log.append(node)
+        for listener in self.listeners:
+            listener.changed(pod, node, sign)
+
+    def taken_ports(self, node: int) -> Iterable[HostPort]:
+        """The host ports in use on a node."""
+        for pod in self.pods[node]:
+            yield from pod.spec.host_ports
+
+
+class CoreListener:
+    """Something that follows every pod that is added (``sign`` 1) or removed (``sign`` -1)."""
+
+    def changed(self, pod: PodInfo, node: int, sign: int) -> None:
+        """Called after the change."""
+        raise NotImplementedError

@@ -1,0 +1,143 @@
+"""One scheduling cycle: filter, score, pick a node, or preempt.
+
+Source: pkg/scheduler/schedule_one.go (Kubernetes 1.33). Every node is looked at (upstream samples large clusters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.scheduler.decision import Decision, Score, TieBreaker
+from models.scheduler.plain import Engine, PlainEngine
+from models.scheduler.podinfo import PodInfo
+from models.scheduler.preemption import preempt
+from models.scheduler.snapshot import Snapshot
+from models.scheduler.status import NO_NODES, PodRefused, Status, fit_error, histogram
+from models.scheduler.volumes import Binding, find_volumes
+from models.scheduler.volumes import prefilter as volume_prefilter
+
+GATED = "Scheduling is blocked due to non-empty scheduling gates"
+
+
+def schedule_pod(
+    pod: Mapping[str, Any] | PodInfo,
+    snapshot: Snapshot,
+    *,
+    tie_breaker: TieBreaker | None = None,
+    explain: bool = False,
+    engine: Engine | None = None,
+) -> Decision:
+    """Decide where ``pod`` goes on ``snapshot`` (which stays as it is; bind with :meth:`Snapshot.with_pod`).
+
+    ``tie_breaker`` picks among equally good nodes, the first in node order by default. ``explain`` fills the scores
+    and totals, which are otherwise left empty. Raises :class:`models.errors.InputError` for unusable quantities.
+    """
+    info = pod if isinstance(pod, PodInfo) else snapshot.parse(pod)
+    if info.spec.gates:
+        return Decision(None, GATED, gated=True)
+    core = snapshot.core
+    if not core.nodes:
+        return Decision(None, NO_NODES)
+    engine = engine or PlainEngine()
+    try:
+        statuses = with_nominated(info, snapshot, engine)
+    except PodRefused as refused:
+        return _refused(info, snapshot, refused, engine)
+    feasible = [number for number in range(len(core.nodes)) if number not in statuses]
+    reasons = {core.nodes[number].name: status.reasons for number, status in statuses.items()}
+    if not feasible:
+        return _with_preemption(info, snapshot, statuses, reasons, engine)
+    nominated = core.position.get(info.nominated)
+    if nominated is not None and nominated in feasible:
+        feasible = [nominated]
+    if len(feasible) == 1 and not explain:
+        return _placed(info, snapshot, feasible[0], reasons)
+    rows = engine.score(info, snapshot, feasible)
+    totals = [sum(score.weighted for score in row.values()) for row in rows]
+    best = max(totals)
+    ties = [number for number, total in zip(feasible, totals, strict=True) if total == best]
+    names = [core.nodes[number].name for number in ties]
+    chosen = ties[tie_breaker(names) if tie_breaker and len(ties) > 1 else 0]
+    if not explain:
+        return _placed(info, snapshot, chosen, reasons)
+    labelled = [core.nodes[number].name for number in feasible]
+    return _placed(
+        info,
+        snapshot,
+        chosen,
+        reasons,
+        dict(zip(labelled, rows, strict=True)),
+        dict(zip(labelled, totals, strict=True)),
+    )
+
+
+def with_nominated(pod: PodInfo, snapshot: Snapshot, engine: Engine) -> dict[int, Status]:
+    """The refusals, with pending pods of equal or higher priority counted on the nodes they were promised.
+
+    A node must fit both with and without them (``RunFilterPluginsWithNominatedPods``).
+    """
+    statuses = dict(engine.filter(pod, snapshot))
+    promised: dict[int, list[PodInfo]] = {}
+    for other, number in snapshot.nominated:
+        if other.key != pod.key and other.priority >= pod.priority:
+            promised.setdefault(number, []).append(other)
+    for number, others in promised.items():
+        trial = snapshot
+        for other in others:
+            trial = trial.with_pod(other, snapshot.core.nodes[number].name)
+        status = engine.check(pod, trial, number)
+        if status is not None:
+            statuses[number] = status
+    return statuses
+
+
+def _placed(
+    pod: PodInfo,
+    snapshot: Snapshot,
+    number: int,
+    reasons: Mapping[str, tuple[str, ...]],
+    scores: Mapping[str, Mapping[str, Score]] | None = None,
+    total: Mapping[str, int] | None = None,
+) -> Decision:
+    node = snapshot.core.nodes[number]
+    volumes: tuple[Binding, ...] = ()
+    if pod.spec.uses_claims:
+        volumes = find_volumes(volume_prefilter(pod, snapshot.objects), node)[1]
+    return Decision(node.name, "", reasons, scores or {}, total or {}, volumes=volumes)
+
+
+def _refused(pod: PodInfo, snapshot: Snapshot, refused: PodRefused, engine: Engine) -> Decision:
+    """PreFilter refused the pod: every node has the same reason."""
+    if refused.error:
+        return Decision(None, refused.message)
+    nodes = snapshot.core.nodes
+    status = Status(refused.plugin, (refused.message,), refused.unresolvable)
+    statuses = dict.fromkeys(range(len(nodes)), status)
+    reasons = {node.name: status.reasons for node in nodes}
+    return _with_preemption(pod, snapshot, statuses, reasons, engine, prefilter=refused.message)
+
+
+def _with_preemption(
+    pod: PodInfo,
+    snapshot: Snapshot,
+    statuses: Mapping[int, Status],
+    reasons: Mapping[str, tuple[str, ...]],
+    engine: Engine,
+    prefilter: str = "",
+) -> Decision:
+    nodes: Sequence[Any] = snapshot.core.nodes
+    counted = histogram(statuses.values())
+    if not snapshot.profile.preemption:
+        return Decision(None, fit_error(len(nodes), counted, prefilter=prefilter), reasons)
+    outcome = preempt(pod, snapshot, statuses, engine)
+    message = fit_error(len(nodes), counted, prefilter=prefilter, postfilter=outcome.message)
+    if outcome.node is None:
+        return Decision(None, message, reasons)
+    return Decision(
+        None,
+        message,
+        reasons,
+        victims=tuple(victim.key for victim in outcome.victims),
+        nominated=nodes[outcome.node].name,
+    )
