@@ -1,0 +1,251 @@
+"""The command line. Every command imports what it needs when it runs, so that ``--help`` stays instant.
+
+Exit codes: 0 fine, 1 internal error, 2 wrong usage or input, 3 a tree could not be rendered (with
+``--require-complete``: not completely), 99 a threshold or objective failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.errors import InputError, RenderError
+
+EXIT_INTERNAL = 1
+EXIT_INPUT = 2
+EXIT_RENDER = 3
+EXIT_THRESHOLD = 99
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="stowplan",
+    help="Find out what will happen to a Kubernetes platform before it happens: read its manifest tree, place it on "
+    "the hardware you own, simulate requests, node failures, rollouts and quotas.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="Start with: stowplan run scenarios/node-loss.yaml",
+)
+
+
+class TreeRenderer(StrEnum):
+    """Who builds kustomizations."""
+
+    builtin = "builtin"
+    kustomize = "kustomize"
+
+
+class RenderFormat(StrEnum):
+    """Output of ``render``."""
+
+    yaml = "yaml"
+    json = "json"
+
+
+class GraphFormat(StrEnum):
+    """Output of ``graph``."""
+
+    json = "json"
+    mermaid = "mermaid"
+    dot = "dot"
+    graphml = "graphml"
+    svg = "svg"
+    html = "html"
+
+
+class CatalogSection(StrEnum):
+    """What ``catalog`` lists."""
+
+    machines = "machines"
+    disks = "disks"
+    timings = "timings"
+    apps = "apps"
+    faults = "faults"
+
+
+RendererOption = Annotated[
+    TreeRenderer, typer.Option(help="built-in Kustomize, or the kustomize/kubectl binary on PATH")
+]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"stowplan {version('stowplan')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command()
+def run(
+    scenario: Annotated[Path, typer.Argument(help="scenario file")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="folder for the reports; default: out/NAME")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="another seed for every random stream")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="change a field: key.path=value, for example run.replications=20")
+    ] = None,
+    override: Annotated[list[str] | None, typer.Option(help="apply a named override of the file")] = None,
+    chosen: Annotated[list[str] | None, typer.Option("--scenario", help="apply a named scenario of the file")] = None,
+    tree: Annotated[list[Path] | None, typer.Option(help="run it on this tree instead")] = None,
+    workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
+    show_resolved: Annotated[bool, typer.Option(help="print what would run, and stop")] = False,
+    report_only: Annotated[bool, typer.Option(help="exit with 0 even when an objective or threshold failed")] = False,
+) -> None:
+    """Simulate a scenario and write its reports (HTML, Markdown, JSON, CSV, JUnit)."""
+    from reports.commands.run import run_scenario, show_scenario
+
+    changes = [*(settings or []), *([f"run.seed={seed}"] if seed is not None else [])]
+    names = {"overrides": override or [], "scenarios": chosen or [], "settings": changes, "trees": tree or []}
+    if show_resolved:
+        typer.echo(show_scenario(scenario, **names))
+        return
+    passed = run_scenario(scenario, output, workers=workers, command=_command_line(), **names)
+    if not passed and not report_only:
+        raise typer.Exit(EXIT_THRESHOLD)
+
+
+@app.command()
+def render(
+    paths: Annotated[list[Path], typer.Argument(help="Kustomize roots, folders or files; - is standard input")],
+    output_format: Annotated[RenderFormat, typer.Option("--format", help="output format")] = RenderFormat.yaml,
+    origin: Annotated[bool, typer.Option(help="add the file and line of every object")] = False,
+    show_secrets: Annotated[bool, typer.Option(help="print Secret values instead of dropping them")] = False,
+    require_complete: Annotated[bool, typer.Option(help="exit with 3 when something could not be had")] = False,
+    renderer: RendererOption = TreeRenderer.builtin,
+) -> None:
+    """Print what a tree renders to, and nothing derived."""
+    from reports.commands.inspect import render_paths
+
+    complete = render_paths(paths, output_format.value, origin, show_secrets, renderer.value)
+    if require_complete and not complete:
+        raise typer.Exit(EXIT_RENDER)
+
+
+@app.command()
+def graph(
+    paths: Annotated[list[Path], typer.Argument(help="Kustomize roots, folders or files")],
+    output_format: Annotated[GraphFormat, typer.Option("--format", help="output format")] = GraphFormat.mermaid,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="file; default: standard output")] = None,
+    namespace: Annotated[list[str] | None, typer.Option("-N", "--namespace", help="only these namespaces")] = None,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="only these kinds of node")] = None,
+    explain: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="SOURCE TARGET", help="print the evidence for an edge")
+    ] = None,
+    overrides: Annotated[
+        Path | None, typer.Option(help="edges to add, remove or retype; default: stowplan-graph.yaml in the tree")
+    ] = None,
+    renderer: RendererOption = TreeRenderer.builtin,
+) -> None:
+    """Show what depends on what, with the evidence for every edge."""
+    from reports.commands.inspect import show_graph
+
+    show_graph(
+        paths,
+        output_format.value,
+        output,
+        namespaces=namespace or [],
+        kinds=kind or [],
+        explain=explain,
+        overrides=overrides,
+        renderer=renderer.value,
+    )
+
+
+@app.command()
+def place(
+    paths: Annotated[list[Path] | None, typer.Argument(help="the tree; default: that of the scenario")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="take the hardware (and the tree) from this scenario")] = None,
+    nodes: Annotated[
+        list[str] | None, typer.Option(help="hardware as COUNTxMACHINE[:server], for example 3xm920q:server")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed for ties between nodes")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Place every pod by Kubernetes' rules; show head-room, what stays pending, and what each node loss leaves."""
+    from reports.commands.inspect import place_tree
+
+    place_tree(paths or [], scenario, nodes or [], seed, as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the scenario file."""
+    from reports.commands.inspect import scenario_schema
+
+    typer.echo(scenario_schema())
+
+
+@app.command()
+def catalog(
+    section: Annotated[CatalogSection, typer.Argument(help="what to list")] = CatalogSection.machines,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List machines, disks, timers, apps or faults with their figures and sources."""
+    from reports.commands.inspect import print_catalog
+
+    print_catalog(section.value, as_json)
+
+
+def _command_line() -> str:
+    """The command as a person would type it again."""
+    import shlex
+
+    return shlex.join(["stowplan", *sys.argv[1:]])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns (and, as a console script, exits with) the exit code."""
+    try:
+        outcome = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        return int(outcome or 0)
+    except InputError as error:
+        _say_problems(error)
+        return EXIT_RENDER if isinstance(error, RenderError) else EXIT_INPUT
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) went away: not an error of ours. Keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _usage_or_bug(error)
+
+
+def _say_problems(error: InputError) -> None:
+    for problem in error.problems:
+        typer.echo(f"error: {problem}", err=True)
+    if len(error.problems) > 1:
+        typer.echo(f"{len(error.problems)} problems", err=True)
+
+
+def _usage_or_bug(error: Exception) -> int:
+    show = getattr(error, "show", None)
+    if callable(show):
+        show()
+        return int(getattr(error, "exit_code", EXIT_INPUT))
+    if type(error).__name__ == "Abort":
+        return EXIT_INTERRUPTED
+    import traceback
+
+    traceback.print_exception(error)
+    typer.echo("internal error: this is a bug in stowplan, not in your input; please report the lines above", err=True)
+    return EXIT_INTERNAL
