@@ -36,7 +36,7 @@ class Objects:
 
     def replace(self, **changes: Iterable[Manifest]) -> Objects:
         """A copy with whole kinds exchanged, each given as manifests."""
-        return replace(self, **{name: index(name, items) for name, items in changes.items()})  # type: ignore[arg-type]
+        return replace(self, **{name: index(name, items) for name, items in changes.items()})
 
 
 NAMESPACED = frozenset(

@@ -227,7 +227,8 @@ def _scaled(value: object, total: int) -> int:
 def split_by_budget(pods: Iterable[PodInfo], budgets: Sequence[Budget]) -> tuple[list[PodInfo], list[PodInfo]]:
     """Pods whose eviction would break a budget, and the rest, in the given order (``filterPodsWithPDBViolation``)."""
     left = [budget.allowed for budget in budgets]
-    violating, harmless = [], []
+    violating: list[PodInfo] = []
+    harmless: list[PodInfo] = []
     for pod in pods:
         breaks = False
         for number, budget in enumerate(budgets):

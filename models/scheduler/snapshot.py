@@ -136,10 +136,8 @@ class Snapshot:
 
         Raises KeyError when no such pod is bound.
         """
-        if isinstance(pod, str):
-            key = pod
-        else:
-            key = (pod if isinstance(pod, PodInfo) else self.parse(pod)).key
+        info = self.parse(pod) if isinstance(pod, Mapping) else pod
+        key = info if isinstance(info, str) else info.key
         core = self.core
         node = core.where[key]
         found = next(item for item in reversed(core.pods[node]) if item.key == key)

@@ -57,7 +57,10 @@ def counts_node(pod: PodInfo, node: NodeInfo, constraint: SpreadConstraint) -> b
 
 
 def count_matching(node: NodeState, selector: Selector, namespace: str) -> int:
-    """Pods on the node in ``namespace`` that the selector selects; terminating ones and empty selectors count nothing."""
+    """Pods on the node in ``namespace`` that the selector selects, terminating ones left out.
+
+    An empty selector counts nothing, as upstream has it.
+    """
     if selector.empty:
         return 0
     return sum(
