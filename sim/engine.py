@@ -1,0 +1,138 @@
+"""The request engine as the platform simulation sees it.
+
+The platform (SimPy) owns platform time. Before each platform event it calls ``advance(time of the event)`` and then,
+at that instant, tells the engine what has changed. Between two calls the engine needs nobody: it is woken by events,
+never by ticks, and cutting an advance into pieces changes nothing.
+
+    engine = make_engine(program, seed=1, replication=0)
+    while (stop := engine.advance(60.0)).notices:      # something the platform must answer, at engine.now
+        for notice in stop.notices:
+            engine.kill_pod(notice.slot)               # an OOM kill, for example
+    engine.kill_pod(3, how="blackhole")
+    engine.set_endpoints(service, [1, 2])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sim.measures import EngineMeasures
+from sim.program import PodStation, Program
+
+EngineKind = Literal["auto", "compiled", "reference"]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the platform must know at once.
+
+    ``oom``: the pod's memory is above its limit (the platform kills it). ``drained``: a draining pod has served its
+    last request.
+    """
+
+    kind: Literal["oom", "drained"]
+    slot: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why ``advance`` returned: at ``time``, with notices, or because ``until`` is reached (no notices)."""
+
+    time: float
+    notices: tuple[Notice, ...] = ()
+
+
+class Engine(Protocol):
+    """A request engine. All calls act at ``now``; pods are known by the slot that ``add_pod`` returned."""
+
+    program: Program
+
+    @property
+    def now(self) -> float:
+        """Simulated time in seconds."""
+
+    def advance(self, until: float) -> Stop:
+        """Run all request events up to and including ``until``; return early with notices."""
+
+    # pods and endpoints
+    def add_pod(self, pod: PodStation) -> int:
+        """A pod starts to listen; it gets requests once it is an endpoint. Returns its slot."""
+
+    def set_endpoints(self, service: int, slots: Sequence[int], weights: Sequence[float] | None = None) -> None:
+        """What the proxies now believe about a service; may name dead pods, which is the point."""
+
+    def kill_pod(self, slot: int, how: Literal["reset", "blackhole"] = "reset") -> None:
+        """The pod's processes are gone.
+
+        ``reset``: connections in flight are reset now, new ones are refused. ``blackhole`` (its machine is gone):
+        callers in flight wait for their own timeout (or TCP's 924.6 s), new connections for the smaller of timeout and
+        dial.
+        """
+
+    def drain_pod(self, slot: int) -> None:
+        """The pod stops listening (new connections are refused) and serves what it has; then notice ``drained``."""
+
+    def remove_pod(self, slot: int) -> None:
+        """The pod object is gone: like ``kill_pod('reset')``, also for a blackholed pod; the slot is not reused."""
+
+    def revive(self, slot: int) -> None:
+        """A killed pod runs again in its slot (container restart): empty, cold caches, memory at its base."""
+
+    def in_flight(self, slot: int) -> int:
+        """Requests in the pod, waiting and served."""
+
+    # machines, links, disks, load
+    def set_node(
+        self, node: int, up: bool | None = None, cores: float | None = None, speed: float | None = None
+    ) -> None:
+        """Change a machine. Going down blackholes its pods; coming up revives none of them."""
+
+    def set_link(
+        self,
+        link: int,
+        up: bool | None = None,
+        bandwidth: float | None = None,
+        rtt: float | None = None,
+        loss: float | None = None,
+    ) -> None:
+        """Change a link. Down: transfers stall, and new connections to a node behind it (its nic) time out."""
+
+    def set_disk(
+        self, disk: int, failing: bool | None = None, extra_latency: float | None = None, slowdown: float | None = None
+    ) -> None:
+        """Change a disk: every access fails; each operation takes longer; bandwidth is divided by ``slowdown``."""
+
+    def stress(self, node: int, cores: float) -> None:
+        """A load of ``cores`` busy threads (weight 1024 each) on the node from now on; 0 ends it."""
+
+    def stress_memory(self, slot: int, size: float) -> None:
+        """Further ``size`` bytes in the pod from now on; 0 ends it."""
+
+    def set_rate_factor(self, source: int, factor: float) -> None:
+        """Multiply the rates of an open source (divide think times of a closed one) from now on."""
+
+    # results
+    def measures(self) -> EngineMeasures:
+        """What was measured since the last reset, up to now. Does not change the trajectory."""
+
+    def reset_measures(self) -> None:
+        """Forget what was measured: the end of the warm-up. Requests that arrived before stay uncounted."""
+
+
+def make_engine(program: Program, *, seed: int, replication: int = 0, kind: EngineKind = "auto") -> Engine:
+    """The engine of the given kind at time 0. ``auto`` is the compiled one; both give the same trajectory.
+
+    Raises ``models.errors.InputError`` with every problem if the program makes no sense (``sim.program_checks``).
+    """
+    from sim.program_checks import check_program
+
+    check_program(program)
+    if kind == "reference":
+        from sim.reference import ReferenceEngine
+
+        return ReferenceEngine(program, seed=seed, replication=replication)
+    from sim.compiled import CompiledEngine
+
+    return CompiledEngine(program, seed=seed, replication=replication)

@@ -1,0 +1,216 @@
+"""What a run measured, in arrays that add up over replications.
+
+Latency histograms have 64 linear buckets per power of two (the layout of HdrHistogram), so that a bucket's middle is
+within 1/128 < 1 % of every value in it. Time series use 8 per power of two (6.25 %). Both cover 0.5 us (2^-21 s) to
+9 h (2^15 s); outside, the first and last bucket take everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.program import Outcome, Program
+
+SUB_BUCKETS = 64
+COARSE_SUB_BUCKETS = 8
+LOWEST_EXPONENT = -20
+OCTAVES = 36
+BUCKETS = SUB_BUCKETS * OCTAVES
+COARSE_BUCKETS = COARSE_SUB_BUCKETS * OCTAVES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def bucket_of(value: float, sub_buckets: int = SUB_BUCKETS) -> int:
+    """Index of the bucket that holds ``value`` (seconds, >= 0)."""
+    if value <= 0.0:
+        return 0
+    mantissa, exponent = math.frexp(value)
+    index = (exponent - LOWEST_EXPONENT) * sub_buckets + int((mantissa - 0.5) * (2 * sub_buckets))
+    return min(max(index, 0), sub_buckets * OCTAVES - 1)
+
+
+def bucket_middles(sub_buckets: int = SUB_BUCKETS) -> Floats:
+    """The middle of every bucket in seconds."""
+    index = np.arange(sub_buckets * OCTAVES)
+    mantissa = 0.5 + (index % sub_buckets + 0.5) / (2 * sub_buckets)
+    return np.ldexp(mantissa, index // sub_buckets + LOWEST_EXPONENT)
+
+
+def histogram_quantile(histogram: NDArray[np.integer], q: float) -> float:
+    """The value below which the share ``q`` of the counts lies (nearest rank), nan for an empty histogram."""
+    total = int(histogram.sum())
+    if not total:
+        return math.nan
+    rank = min(max(math.ceil(q * total), 1), total)
+    sub_buckets = len(histogram) // OCTAVES
+    return float(bucket_middles(sub_buckets)[int(np.searchsorted(np.cumsum(histogram), rank))])
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One visit of a request to a pod: arrival, begin of service, end (seconds)."""
+
+    pod: int
+    operation: int
+    arrived: float
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """One of the slowest requests of a route, with the visits that ended while it was under way (at most 24)."""
+
+    series: int
+    arrived: float
+    latency: float
+    outcome: Outcome
+    attempts: int
+    hops: tuple[Hop, ...]
+
+
+@dataclass(frozen=True)
+class EngineMeasures:
+    """Counts and integrals between ``start`` and ``end``. Only requests that arrived after ``start`` are counted.
+
+    Axes: S series (route, operation), R routes, P pod slots, N nodes, L links, V services, B bins.
+    """
+
+    program: Program
+    start: float
+    end: float
+    replications: int
+    series: tuple[tuple[int, int], ...]
+    pod_names: tuple[str, ...]
+
+    arrived: Ints
+    """[S] requests that arrived."""
+    outcomes: Ints
+    """[S, 9] requests that ended, by :class:`Outcome`."""
+    in_flight: Ints
+    """[S] arrived and not ended: arrived = outcomes.sum(1) + in_flight."""
+    edge_hits: Ints
+    """[S] of the served ones, how many the edge cache answered."""
+    attempts: Ints
+    """[S] attempts of clients, retries included."""
+    latency: Ints
+    """[S, 2, BUCKETS] histogram of the time from arrival to end: successes, failures."""
+    latency_sum: Floats
+    """[S] total latency of the successes (s)."""
+    latency_squares: Floats
+    """[S] sum of squares of the latencies of the successes (s^2)."""
+
+    bin_arrived: Ints
+    """[R, B] arrivals."""
+    bin_served: Ints
+    """[R, B] successes, by the time of their end."""
+    bin_failed: Ints
+    """[R, B] failures, by the time of their end."""
+    bin_latency: NDArray[np.int32]
+    """[R, B, COARSE_BUCKETS] latency of the successes, by the time of their end."""
+
+    pod_visits: Ints
+    """[P] requests that reached the pod and were accepted."""
+    pod_refused: Ints
+    """[P] connections refused by the pod."""
+    pod_busy_s: Floats
+    """[P] integral of the number of busy workers (s)."""
+    pod_queue_s: Floats
+    """[P] integral of the number of waiting requests (s)."""
+    pod_queue_max: Ints
+    """[P] most requests waiting at one time."""
+    pod_cpu_s: Floats
+    """[P] CPU time (core-seconds)."""
+    pod_throttled_s: Floats
+    """[P] time in which CFS kept the pod from running (s)."""
+    pod_throttled_periods: Ints
+    """[P] periods in which it was throttled."""
+    pod_memory_max: Floats
+    """[P] largest memory (bytes)."""
+
+    service_sojourn: Ints
+    """[V, BUCKETS] histogram of the time from a visit's acceptance to its end."""
+
+    node_cpu_s: Floats
+    """[N] CPU time of everything on the node (core-seconds)."""
+    bin_node_cpu_s: Floats
+    """[N, B] the same per bin."""
+    link_bytes: Floats
+    """[L] bytes carried."""
+    bin_link_bytes: Floats
+    """[L, B] the same per bin."""
+    link_busy_s: Floats
+    """[L] time with at least one transfer or stream (s)."""
+
+    exemplars: tuple[Exemplar, ...]
+    """The slowest requests of every route, slowest first."""
+
+    @property
+    def length(self) -> float:
+        """Measured time of one replication in seconds."""
+        return self.end - self.start
+
+    def mean_latency(self, series: int) -> float:
+        """Mean latency of the successes of a series in seconds (nan without any)."""
+        count = int(self.outcomes[series, :2].sum())
+        return float(self.latency_sum[series]) / count if count else math.nan
+
+    def quantile(self, series: int, q: float) -> float:
+        """Latency quantile of the successes of a series in seconds, within 1 %."""
+        return histogram_quantile(self.latency[series, 0], q)
+
+    def route_latency(self, route: int) -> Ints:
+        """Histogram of the successes of a whole route."""
+        rows = [index for index, (owner, _) in enumerate(self.series) if owner == route]
+        return np.asarray(self.latency[rows, 0].sum(axis=0), dtype=np.int64)
+
+    def availability(self, route: int) -> float:
+        """Share of the ended requests of a route that were served or degraded (nan without any)."""
+        rows = [index for index, (owner, _) in enumerate(self.series) if owner == route]
+        ended = int(self.outcomes[rows].sum())
+        return float(self.outcomes[rows, :2].sum()) / ended if ended else math.nan
+
+
+_MAXIMA = frozenset({"pod_queue_max", "pod_memory_max"})
+
+
+def merge(parts: Sequence[EngineMeasures]) -> EngineMeasures:
+    """Measures of several replications of one program as one: sums, maxima of maxima, the slowest exemplars.
+
+    Pod slots that only some replications have are padded with zeros. Raises ``ValueError`` without any part.
+    """
+    if not parts:
+        raise ValueError("nothing to merge")
+    first = parts[0]
+    longest = max(parts, key=lambda part: len(part.pod_names))
+    slots = len(longest.pod_names)
+    merged: dict[str, object] = {
+        "replications": sum(part.replications for part in parts),
+        "pod_names": longest.pod_names,
+        "exemplars": _slowest([exemplar for part in parts for exemplar in part.exemplars], first),
+    }
+    for name, value in vars(first).items():
+        if not isinstance(value, np.ndarray):
+            continue
+        arrays = [getattr(part, name) for part in parts]
+        if name.startswith("pod_"):
+            arrays = [np.pad(array, (0, slots - len(array))) for array in arrays]
+        stacked = np.stack(arrays)
+        merged[name] = stacked.max(axis=0) if name in _MAXIMA else stacked.sum(axis=0, dtype=stacked.dtype)
+    return replace(first, **merged)  # type: ignore[arg-type]
+
+
+def _slowest(exemplars: list[Exemplar], owner: EngineMeasures) -> tuple[Exemplar, ...]:
+    kept: dict[int, list[Exemplar]] = {}
+    for exemplar in sorted(exemplars, key=lambda one: (-one.latency, one.arrived)):
+        bucket = kept.setdefault(owner.series[exemplar.series][0], [])
+        if len(bucket) < owner.program.exemplars:
+            bucket.append(exemplar)
+    return tuple(one for route in sorted(kept) for one in kept[route])
