@@ -53,7 +53,10 @@ def _plain(value: Any, kind: Any, path: str) -> Any:
     if isinstance(value, Table):
         return _plain_table(value, path)
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(getattr(value, name), kind, f"{path}.{name}") for name, kind in field_types(type(value)).items()}
+        return {
+            name: _plain(getattr(value, name), kind, f"{path}.{name}")
+            for name, kind in field_types(type(value)).items()
+        }
     if isinstance(value, IntEnum):
         return str(value)
     if value is None or isinstance(value, (bool, str)):

@@ -121,7 +121,11 @@ def _box(node: TopologyNode, place: _Place, key: str) -> str:
     length = 21 if glyph else 23
     return tag(
         "g",
-        {"class": f"box t-{node.status}", "data-key": key, "transform": f"translate({short(place.x)},{short(place.y)})"},
+        {
+            "class": f"box t-{node.status}",
+            "data-key": key,
+            "transform": f"translate({short(place.x)},{short(place.y)})",
+        },
         title(f"{node.label} ({below}{state})"),
         f'<rect width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="5"/>',
         f'<text class="name" x="9" y="15">{text(clipped(node.label, length))}</text>',
@@ -170,7 +174,9 @@ def lanes(pods: Sequence[Lane], marks: Sequence[Mark]) -> str:
         parts.append(_band(node, y, height, len(rows), quiet[node]))
         for position, row in enumerate(rows):
             middle = y + HEAD + position * ROW
-            parts.append(f'<text class="lane-name" x="-8" y="{short(middle + 12)}" text-anchor="end">{text(_name(row.workload))}</text>')
+            parts.append(
+                f'<text class="lane-name" x="-8" y="{short(middle + 12)}" text-anchor="end">{text(_name(row.workload))}</text>'
+            )
             for lane, part in row.segments:
                 parts.append(_segment(lane, part, across, middle))
                 at[(id(lane), id(part))] = middle + ROW / 2 - 1
@@ -195,7 +201,12 @@ def lanes(pods: Sequence[Lane], marks: Sequence[Mark]) -> str:
 
 
 def _undisturbed(lane: Lane, pods: Sequence[Lane]) -> bool:
-    return not lane.segments or (len(lane.segments) == 1 and lane.segments[0].state == "ready" and lane.segments[0].node != "" and lane.segments[0].start <= pods[0].segments[0].start)
+    return not lane.segments or (
+        len(lane.segments) == 1
+        and lane.segments[0].state == "ready"
+        and lane.segments[0].node != ""
+        and lane.segments[0].start <= pods[0].segments[0].start
+    )
 
 
 def _bands(drawn: Sequence[Lane], brief: float) -> dict[str, list[_Row]]:
@@ -251,9 +262,13 @@ def _moves(drawn: Sequence[Lane], at: dict[tuple[int, int], float], across: obje
                 parts.append(_move(across(after.start), at[(id(lane), id(before))], at[(id(lane), id(after))]))
         ancestor = _ancestor(lane, drawn)
         if ancestor and visible:
-            last = [part for part in ancestor.segments if part.start <= visible[0].start and (id(ancestor), id(part)) in at]
+            last = [
+                part for part in ancestor.segments if part.start <= visible[0].start and (id(ancestor), id(part)) in at
+            ]
             if last and last[-1].node != visible[0].node:
-                parts.append(_move(across(visible[0].start), at[(id(ancestor), id(last[-1]))], at[(id(lane), id(visible[0]))]))
+                parts.append(
+                    _move(across(visible[0].start), at[(id(ancestor), id(last[-1]))], at[(id(lane), id(visible[0]))])
+                )
     return parts
 
 

@@ -170,7 +170,13 @@ def strips(curves: Sequence[Series], marks: Sequence[Mark]) -> str:
         )
         rows.append(f'<div class="row"><span class="label">{text(one.name)}</span>{plot}</div>')
     axis = f'<svg class="axis" aria-hidden="true">{x_axis(across, y="0")}</svg>'
-    words = (("full", "100%"), ("high", "99% or more"), ("some", "90% or more"), ("low", "less"), ("none", "nothing served"))
+    words = (
+        ("full", "100%"),
+        ("high", "99% or more"),
+        ("some", "90% or more"),
+        ("low", "less"),
+        ("none", "nothing served"),
+    )
     legend = "".join(f'<li><i class="swatch a-{css}"></i>{word}</li>' for css, word in words)
     return (
         f'<figure class="chart strips"><ul class="legend">{legend}</ul>{"".join(rows)}'
@@ -246,7 +252,10 @@ def _high(value: Estimate) -> float:
 
 def _whiskers(points: Sequence[tuple[str, object]], scale: Scale, kind: str, route: str) -> str:
     column = "estimate_ratio" if kind == "estimate_ratio" else "estimate_s"
-    parts = [f'<line class="grid" x1="{percent(scale(tick))}" x2="{percent(scale(tick))}" y1="0" y2="100%"/>' for tick in scale.ticks]
+    parts = [
+        f'<line class="grid" x1="{percent(scale(tick))}" x2="{percent(scale(tick))}" y1="0" y2="100%"/>'
+        for tick in scale.ticks
+    ]
     for name, value in points:
         if not isinstance(value, Estimate) or (scale.log and value.mean <= 0):
             continue
@@ -343,9 +352,13 @@ def _bar(bar: Bar, extent: float, unit: str) -> str:
     show = millicores if unit == "m" else size
     parts, words = [], []
     if bar.capacity is not None:
-        parts.append(f'<rect class="b-capacity" x="0" y="2" width="{percent(bar.capacity / extent)}" height="16" rx="2"/>')
+        parts.append(
+            f'<rect class="b-capacity" x="0" y="2" width="{percent(bar.capacity / extent)}" height="16" rx="2"/>'
+        )
     over = " over" if bar.capacity is not None and bar.requests > bar.capacity else ""
-    parts.append(f'<rect class="b-requests{over}" x="0" y="2" width="{percent(bar.requests / extent)}" height="16" rx="2"/>')
+    parts.append(
+        f'<rect class="b-requests{over}" x="0" y="2" width="{percent(bar.requests / extent)}" height="16" rx="2"/>'
+    )
     asked = f"requests {show(bar.requests)}"
     words.append(f"{asked} of {show(bar.capacity)} ({ratio(bar.requests / bar.capacity)})" if bar.capacity else asked)
     if bar.used is not None:
@@ -365,7 +378,9 @@ def _bar(bar: Bar, extent: float, unit: str) -> str:
         words.append(f"limits {show(bar.limits)}{' (beyond the bar)' if beyond else ''}")
     sentence = ", ".join(words)
     picture = f'<svg class="bar" role="img" aria-label="{text(f"{bar.label}: {sentence}")}">{title(sentence)}{"".join(parts)}</svg>'
-    return f'<div class="row"><span class="label">{text(bar.label)}</span>{picture}<small>{text(sentence)}</small></div>'
+    return (
+        f'<div class="row"><span class="label">{text(bar.label)}</span>{picture}<small>{text(sentence)}</small></div>'
+    )
 
 
 # --- growth -----------------------------------------------------------------------------------------------------------

@@ -161,7 +161,9 @@ SECTIONS: tuple[Section, ...] = (
         "Figures that were not measured on this platform, and what the verdict does when they are wrong.",
         "No figure was assumed.",
     ),
-    Section("reproduce", "Reproduce", "Trust", "The same inputs and the same seed give the same report, byte for byte."),
+    Section(
+        "reproduce", "Reproduce", "Trust", "The same inputs and the same seed give the same report, byte for byte."
+    ),
 )
 """In reading order. Every report shows all of them."""
 

@@ -114,7 +114,10 @@ def _lanes() -> tuple[Lane, ...]:
                 continue
             alive = (LaneSegment(0, DEATH, node, "ready"), LaneSegment(DEATH, DEATH + 40, node, "lost"))
             if kind == "DaemonSet":
-                back = (LaneSegment(DEATH + 40, RETURN, node, "unready"), LaneSegment(RETURN, RETURN + start, node, "starting"))
+                back = (
+                    LaneSegment(DEATH + 40, RETURN, node, "unready"),
+                    LaneSegment(RETURN, RETURN + start, node, "starting"),
+                )
                 lanes.append(Lane(workload, pod, (*alive, *back, LaneSegment(RETURN + start, END, node, "ready"))))
                 continue
             lanes.append(
@@ -244,13 +247,53 @@ def _namespaces_table() -> Table:
 
 def _quotas_table() -> Table:
     rows = [
-        ("htpc", "htpc-quota", "requests.cpu", "2", "1700m", "2700m", "Deployment htpc/jellyfin", -0.35, "rollout refused"),
-        ("htpc", "htpc-quota", "requests.memory", "4Gi", "2688Mi", "3712Mi", "Deployment htpc/jellyfin", 0.094, "tight"),
+        (
+            "htpc",
+            "htpc-quota",
+            "requests.cpu",
+            "2",
+            "1700m",
+            "2700m",
+            "Deployment htpc/jellyfin",
+            -0.35,
+            "rollout refused",
+        ),
+        (
+            "htpc",
+            "htpc-quota",
+            "requests.memory",
+            "4Gi",
+            "2688Mi",
+            "3712Mi",
+            "Deployment htpc/jellyfin",
+            0.094,
+            "tight",
+        ),
         ("htpc", "htpc-quota", "requests.storage", "700Gi", "640Gi", "640Gi", "", 0.086, "tight"),
         ("utils", "utils-quota", "requests.cpu", "6", "5", "5500m", "Deployment utils/nextcloud", 0.083, "tight"),
-        ("utils", "utils-quota", "limits.memory", "32Gi", "22Gi", "28Gi", "Deployment utils/immich-machine-learning", 0.125, "fits"),
+        (
+            "utils",
+            "utils-quota",
+            "limits.memory",
+            "32Gi",
+            "22Gi",
+            "28Gi",
+            "Deployment utils/immich-machine-learning",
+            0.125,
+            "fits",
+        ),
         ("utils", "utils-quota", "pods", "30", "16", "18", "Deployment utils/nextcloud", 0.4, "fits"),
-        ("monitoring", "monitoring-quota", "requests.memory", "4Gi", "2464Mi", "2656Mi", "Deployment monitoring/grafana", 0.352, "fits"),
+        (
+            "monitoring",
+            "monitoring-quota",
+            "requests.memory",
+            "4Gi",
+            "2464Mi",
+            "2656Mi",
+            "Deployment monitoring/grafana",
+            0.352,
+            "fits",
+        ),
         ("infra", "infra-quota", "requests.cpu", "2", "925m", "1125m", "Deployment infra/traefik", 0.438, "fits"),
     ]
     return make_table("quotas", rows)
@@ -348,12 +391,60 @@ def _storage_table() -> Table:
         ("htpc/jellyfin-config", "local-path-htpc", 20 * GI, "mini-2", "Deployment htpc/jellyfin", "", None),
         ("htpc/media", "local-path-htpc", 500 * GI, "mini-2", "Deployment htpc/jellyfin, sonarr, radarr", "", None),
         ("htpc/qbittorrent-downloads", "local-path-htpc", 120 * GI, "mini-3", "Deployment htpc/qbittorrent", "", None),
-        ("utils/nextcloud-data", "local-path-utils", 300 * GI, "mini-1", "Deployment utils/nextcloud", "CronJob utils/nextcloud-files", day),
-        ("utils/nextcloud-db-1", "local-path-utils", 20 * GI, "mini-1", "Cluster utils/nextcloud-db", "ScheduledBackup utils/nextcloud-db", 3600.0),
-        ("utils/immich-library", "local-path-utils", 400 * GI, "mini-3", "Deployment utils/immich-server", "CronJob utils/immich-rsync", 2 * day),
-        ("utils/immich-db-1", "local-path-utils", 20 * GI, "mini-2", "Cluster utils/immich-db", "ScheduledBackup utils/immich-db", day),
-        ("utils/tandoor-db-1", "local-path-utils", 5 * GI, "mini-2", "Cluster utils/tandoor-db", "CronJob utils/tandoor-dump", day),
-        ("monitoring/prometheus-0", "local-path-monitoring", 50 * GI, "mini-3", "StatefulSet monitoring/prometheus", "", None),
+        (
+            "utils/nextcloud-data",
+            "local-path-utils",
+            300 * GI,
+            "mini-1",
+            "Deployment utils/nextcloud",
+            "CronJob utils/nextcloud-files",
+            day,
+        ),
+        (
+            "utils/nextcloud-db-1",
+            "local-path-utils",
+            20 * GI,
+            "mini-1",
+            "Cluster utils/nextcloud-db",
+            "ScheduledBackup utils/nextcloud-db",
+            3600.0,
+        ),
+        (
+            "utils/immich-library",
+            "local-path-utils",
+            400 * GI,
+            "mini-3",
+            "Deployment utils/immich-server",
+            "CronJob utils/immich-rsync",
+            2 * day,
+        ),
+        (
+            "utils/immich-db-1",
+            "local-path-utils",
+            20 * GI,
+            "mini-2",
+            "Cluster utils/immich-db",
+            "ScheduledBackup utils/immich-db",
+            day,
+        ),
+        (
+            "utils/tandoor-db-1",
+            "local-path-utils",
+            5 * GI,
+            "mini-2",
+            "Cluster utils/tandoor-db",
+            "CronJob utils/tandoor-dump",
+            day,
+        ),
+        (
+            "monitoring/prometheus-0",
+            "local-path-monitoring",
+            50 * GI,
+            "mini-3",
+            "StatefulSet monitoring/prometheus",
+            "",
+            None,
+        ),
         ("monitoring/loki-0", "local-path-monitoring", 40 * GI, "mini-1", "StatefulSet monitoring/loki", "", None),
     ]
     return make_table("storage", rows)
@@ -366,18 +457,53 @@ def _pods_table() -> Table:
         priority = {"infra": 1_000_000, "utils": 100_000}.get(namespace, 0)
         for index, node in enumerate(nodes):
             pod = _pod_name(namespace, name, kind, index)
-            rows.append((pod, f"{kind} {namespace}/{name}", node, "Burstable", priority, request, memory * MI, "placed", ""))
+            rows.append(
+                (pod, f"{kind} {namespace}/{name}", node, "Burstable", priority, request, memory * MI, "placed", "")
+            )
     sentence = "0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."
-    rows.append(("utils/immich-video-transcoder-x8k2p", "Deployment utils/immich-video-transcoder", None, "Guaranteed", 0, 4000, 32 * GI, "pending", sentence))
+    rows.append(
+        (
+            "utils/immich-video-transcoder-x8k2p",
+            "Deployment utils/immich-video-transcoder",
+            None,
+            "Guaranteed",
+            0,
+            4000,
+            32 * GI,
+            "pending",
+            sentence,
+        )
+    )
     return make_table("pods", rows)
 
 
 def _missing_table() -> Table:
     base = "overlays/production"
     rows = [
-        ("chart", "kube-prometheus-stack 65.1.1", f"{base}/kustomization.yaml:14", "not in the tree, not in the cache", True, "rules and dashboards"),
-        ("chart", "jaeger 3.3.1", f"{base}/kustomization.yaml:22", "not in the tree, not in the catalogue", False, "at least one Deployment"),
-        ("remote", "https://github.com/metallb/metallb/config/native?ref=v0.14.8", "base/infra/kustomization.yaml:6", "no network without --fetch", False, "MetalLB's own RBAC"),
+        (
+            "chart",
+            "kube-prometheus-stack 65.1.1",
+            f"{base}/kustomization.yaml:14",
+            "not in the tree, not in the cache",
+            True,
+            "rules and dashboards",
+        ),
+        (
+            "chart",
+            "jaeger 3.3.1",
+            f"{base}/kustomization.yaml:22",
+            "not in the tree, not in the catalogue",
+            False,
+            "at least one Deployment",
+        ),
+        (
+            "remote",
+            "https://github.com/metallb/metallb/config/native?ref=v0.14.8",
+            "base/infra/kustomization.yaml:6",
+            "no network without --fetch",
+            False,
+            "MetalLB's own RBAC",
+        ),
     ]
     return make_table("missing", rows)
 
@@ -410,7 +536,7 @@ def _findings() -> tuple[Finding, ...]:
                 "exceeded quota: htpc-quota, requested: requests.cpu=1, used: requests.cpu=1700m, limited: requests.cpu=2",
             ),
             "Raise requests.cpu of htpc-quota to 3, or roll jellyfin out with maxSurge 0.",
-            "apiVersion: v1\nkind: ResourceQuota\nmetadata:\n  name: htpc-quota\n  namespace: htpc\nspec:\n  hard:\n    requests.cpu: \"3\"\n",
+            'apiVersion: v1\nkind: ResourceQuota\nmetadata:\n  name: htpc-quota\n  namespace: htpc\nspec:\n  hard:\n    requests.cpu: "3"\n',
             "htpc",
         ),
         Finding(
@@ -486,12 +612,54 @@ def _findings() -> tuple[Finding, ...]:
 def _timeline() -> tuple[Event, ...]:
     return (
         Event(DEATH, "node-crash", "Node mini-2", "The node stops: power supply.", "fault mini-2-dies", "error"),
-        Event(DEATH + 11.4, "failover", "Cluster utils/immich-db", "immich-db-2 is the new primary.", "CNPG failover delay 0 s + promotion", "warning"),
-        Event(DEATH + 40, "node-not-ready", "Node mini-2", "The node controller sets Ready to Unknown and taints the node.", "node-monitor-grace-period 40 s", "warning"),
-        Event(DEATH + 41, "endpoints-removed", "17 pods", "The pods of mini-2 leave their services.", "node not ready", "warning"),
-        Event(EVICTED, "evicted", "14 pods", "Taint-based eviction: replacements are created.", "tolerationSeconds 300", "warning"),
-        Event(EVICTED + 2, "unschedulable", "Pod htpc/jellyfin", f"0/3 nodes are available: {PIN}.", "local-path volume", "error"),
-        Event(EVICTED + 2, "unschedulable", "Pod utils/immich-machine-learning", f"0/3 nodes are available: {NO_ROOM}.", "memory", "error"),
+        Event(
+            DEATH + 11.4,
+            "failover",
+            "Cluster utils/immich-db",
+            "immich-db-2 is the new primary.",
+            "CNPG failover delay 0 s + promotion",
+            "warning",
+        ),
+        Event(
+            DEATH + 40,
+            "node-not-ready",
+            "Node mini-2",
+            "The node controller sets Ready to Unknown and taints the node.",
+            "node-monitor-grace-period 40 s",
+            "warning",
+        ),
+        Event(
+            DEATH + 41,
+            "endpoints-removed",
+            "17 pods",
+            "The pods of mini-2 leave their services.",
+            "node not ready",
+            "warning",
+        ),
+        Event(
+            EVICTED,
+            "evicted",
+            "14 pods",
+            "Taint-based eviction: replacements are created.",
+            "tolerationSeconds 300",
+            "warning",
+        ),
+        Event(
+            EVICTED + 2,
+            "unschedulable",
+            "Pod htpc/jellyfin",
+            f"0/3 nodes are available: {PIN}.",
+            "local-path volume",
+            "error",
+        ),
+        Event(
+            EVICTED + 2,
+            "unschedulable",
+            "Pod utils/immich-machine-learning",
+            f"0/3 nodes are available: {NO_ROOM}.",
+            "memory",
+            "error",
+        ),
         Event(EVICTED + 7, "ready", "Pod infra/forward-auth", "Ready on mini-1.", "start-up 5 s"),
         Event(EVICTED + 14, "ready", "Pod monitoring/grafana", "Ready on mini-3.", "start-up 12 s"),
         Event(EVICTED + 24, "ready", "Pod argocd/argocd-server", "Ready on mini-3.", "start-up 22 s"),
@@ -513,7 +681,9 @@ def _series() -> tuple[Series, ...]:
         low = tuple(max(0.0, value - 0.004) for value in up)
         curves.append(Series("availability", route, "ratio", x, tuple(up), low, tuple(up)))
         if position < 6:
-            latency = [None if not ok else _wave(t, p95, p95 * 0.12, position) / 1e3 for ok, t in zip(up, x, strict=True)]
+            latency = [
+                None if not ok else _wave(t, p95, p95 * 0.12, position) / 1e3 for ok, t in zip(up, x, strict=True)
+            ]
             curves.append(
                 Series(
                     "latency",
@@ -522,7 +692,10 @@ def _series() -> tuple[Series, ...]:
                     x,
                     tuple(latency),
                     tuple(None if value is None else value * 0.93 for value in latency),
-                    tuple(None if value is None else value * (1.05 + 0.1 * (t > DEATH)) for value, t in zip(latency, x, strict=True)),
+                    tuple(
+                        None if value is None else value * (1.05 + 0.1 * (t > DEATH))
+                        for value, t in zip(latency, x, strict=True)
+                    ),
                 )
             )
         del rate
@@ -534,11 +707,31 @@ def _series() -> tuple[Series, ...]:
     for position, node in enumerate(NODES):
         dead = [node == "mini-2" and DEATH <= t < RETURN for t in x]
         extra = [0.14 if node != "mini-2" and DEATH + 340 < t < RETURN else 0.0 for t in x]
-        cpu = [0.0 if gone else min(1.0, _wave(t, 0.33 + 0.1 * position, 0.09, position) + more) for t, gone, more in zip(x, dead, extra, strict=True)]
-        curves.append(Series("node-cpu", node, "ratio", x, tuple(cpu), tuple(max(0, v - 0.02) for v in cpu), tuple(min(1, v + 0.02) if v else 0.0 for v in cpu)))
-        memory = [0.0 if gone else (5.2 + 2.1 * position + t / 3600 * 0.6 + more * 8) * GI for t, gone, more in zip(x, dead, extra, strict=True)]
+        cpu = [
+            0.0 if gone else min(1.0, _wave(t, 0.33 + 0.1 * position, 0.09, position) + more)
+            for t, gone, more in zip(x, dead, extra, strict=True)
+        ]
+        curves.append(
+            Series(
+                "node-cpu",
+                node,
+                "ratio",
+                x,
+                tuple(cpu),
+                tuple(max(0, v - 0.02) for v in cpu),
+                tuple(min(1, v + 0.02) if v else 0.0 for v in cpu),
+            )
+        )
+        memory = [
+            0.0 if gone else (5.2 + 2.1 * position + t / 3600 * 0.6 + more * 8) * GI
+            for t, gone, more in zip(x, dead, extra, strict=True)
+        ]
         curves.append(Series("node-memory", node, "B", x, tuple(memory)))
-    for namespace, key, rest, peak in (("htpc", "requests.cpu", 0.85, 1.0), ("utils", "requests.cpu", 0.83, 0.92), ("monitoring", "requests.memory", 0.6, 0.65)):
+    for namespace, key, rest, peak in (
+        ("htpc", "requests.cpu", 0.85, 1.0),
+        ("utils", "requests.cpu", 0.83, 0.92),
+        ("monitoring", "requests.memory", 0.6, 0.65),
+    ):
         used = tuple(peak if EVICTED <= t < RETURN else rest for t in x)
         curves.append(Series("quota", f"{namespace} {key}", "ratio", x, used))
     return tuple(curves)
@@ -636,10 +829,28 @@ def example_report() -> Report:
         series=_series(),
         topology=_topology(),
         assumptions=(
-            Assumption("app.jellyfin.cpu_per_transcode", "1.4 reference cores", "assumed", "assumed", "At twice the value mini-2 is saturated from 20:30 and watch.example.org breaks its latency objective."),
-            Assumption("app.immich.ml_memory", "3.6Gi", "immich documentation, hardware requirements", "published", "No change within ±30 %."),
+            Assumption(
+                "app.jellyfin.cpu_per_transcode",
+                "1.4 reference cores",
+                "assumed",
+                "assumed",
+                "At twice the value mini-2 is saturated from 20:30 and watch.example.org breaks its latency objective.",
+            ),
+            Assumption(
+                "app.immich.ml_memory",
+                "3.6Gi",
+                "immich documentation, hardware requirements",
+                "published",
+                "No change within ±30 %.",
+            ),
             Assumption("k8s.node_monitor_grace_period", "40 s", "kube-controller-manager reference", "published", ""),
-            Assumption("machine.n100.speed_single", "0.96", "PassMark single / 2000", "measured", "At -15 % load fits 2.1 times instead of 2.4."),
+            Assumption(
+                "machine.n100.speed_single",
+                "0.96",
+                "PassMark single / 2000",
+                "measured",
+                "At -15 % load fits 2.1 times instead of 2.4.",
+            ),
             Assumption("network.uplink", "40 Mbit/s", "scenario", "measured", ""),
         ),
         not_covered=(
@@ -682,7 +893,10 @@ EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
 def hostile_report() -> Report:
     """A small report in which every text is an attack: markup, quotes, terminal escapes, formulas, markdown."""
-    evil = EVIL + "'\"`|*_[a](javascript:alert(1)) </style></title>--> =cmd|' /C calc'!A0 \x1b[31m\x00 ${{x}} {{ 7*7 }} @here"
+    evil = (
+        EVIL
+        + "'\"`|*_[a](javascript:alert(1)) </style></title>--> =cmd|' /C calc'!A0 \x1b[31m\x00 ${{x}} {{ 7*7 }} @here"
+    )
     column = Column(evil, evil, "text", evil)
     return Report(
         name=evil,
@@ -690,7 +904,9 @@ def hostile_report() -> Report:
         description=evil,
         verdict=Verdict("warn", evil, (evil,)),
         thresholds=(ThresholdResult(evil, evil, 1.0, False),),
-        findings=(Finding(evil, Severity.ERROR, evil, evil, Where(evil, 3, evil), (evil,), evil, evil + "\n```\n~~~~", evil),),
+        findings=(
+            Finding(evil, Severity.ERROR, evil, evil, Where(evil, 3, evil), (evil,), evil, evil + "\n```\n~~~~", evil),
+        ),
         tables=(
             Table("../../" + evil, evil, (column,), ((evil,),), evil),
             make_table("outages", [(evil, 1.0, 2.0, evil)]),

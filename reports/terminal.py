@@ -1,0 +1,104 @@
+"""The first screen in the terminal: the verdict, what failed, the worst findings, and how each route fared."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from models.findings import Finding, Severity
+from reports.document import Report, Table
+from reports.formats import EMPTY, NUMERIC, cell, number, printable
+
+FINDINGS, ROUTES = 6, 14
+"""So many of each are printed; the rest is counted."""
+
+_STATUS = {"pass": ("PASS", "bold green"), "warn": ("AT RISK", "bold yellow"), "fail": ("FAIL", "bold red")}
+_SEVERITY = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_ROUTE_COLUMNS = ("route", "availability", "outage_s", "p95_s", "failed")
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the verdict and the first screen of a report."""
+    word, style = _STATUS[report.verdict.status]
+    console.print()
+    console.print(Text.assemble((word, style), "  ", (printable(report.verdict.headline), "bold")))
+    for sentence in report.verdict.sentences:
+        console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2)))
+    _print_thresholds(report, console)
+    _print_findings(report.findings, console)
+    routes = report.table("routes")
+    if routes is not None and routes.rows:
+        _print_routes(routes, console)
+    _print_trust(report, console)
+
+
+def _print_thresholds(report: Report, console: Console) -> None:
+    if not report.thresholds:
+        return
+    broken = [threshold for threshold in report.thresholds if not threshold.passed]
+    held = len(report.thresholds) - len(broken)
+    _head(console, f"Thresholds: {held} of {len(report.thresholds)} hold")
+    for threshold in broken:
+        observed = "not observed" if threshold.observed is None else f"observed {number(threshold.observed, 4)}"
+        text = f"{threshold.metric}: {threshold.expression} ({observed})"
+        console.print(Padding(Text.assemble(("✕ ", "bold red"), printable(text)), (0, 0, 0, 2)))
+
+
+def _print_findings(findings: tuple[Finding, ...], console: Console) -> None:
+    if not findings:
+        return
+    counts = [
+        f"{count} {severity}{'s' if count != 1 and severity is not Severity.INFO else ''}"
+        for severity in reversed(Severity)
+        if (count := sum(finding.severity is severity for finding in findings))
+    ]
+    _head(console, f"Findings: {', '.join(counts)}")
+    for finding in findings[:FINDINGS]:
+        style = _SEVERITY[finding.severity]
+        line = Text.assemble((f"{finding.severity!s:<8}", style), printable(finding.title))
+        console.print(Padding(line, (0, 0, 0, 2)))
+        place = str(finding.where) or finding.subject
+        console.print(Padding(Text(printable(f"{finding.code}  {place}"), style="dim"), (0, 0, 0, 10)))
+    if len(findings) > FINDINGS:
+        console.print(Padding(Text(f"and {len(findings) - FINDINGS} more in the report", style="dim"), (0, 0, 0, 10)))
+
+
+def _print_routes(table: Table, console: Console) -> None:
+    places = [
+        position for name in _ROUTE_COLUMNS for position, column in enumerate(table.columns) if column.name == name
+    ]
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    for position in places:
+        column = table.columns[position]
+        grid.add_column(column.title, justify="right" if column.type in NUMERIC else "left", overflow="fold")
+    for row in table.rows[:ROUTES]:
+        texts = [printable(cell(row[position], table.columns[position])) for position in places]
+        grid.add_row(*(Text(text, style="dim" if text == EMPTY else "") for text in texts))
+    _head(console, "Routes")
+    console.print(Padding(grid, (0, 0, 0, 2)))
+    if len(table.rows) > ROUTES:
+        console.print(Padding(Text(f"and {len(table.rows) - ROUTES} more in the report", style="dim"), (0, 0, 0, 2)))
+
+
+def _print_trust(report: Report, console: Console) -> None:
+    """What was not seen, so that a short screen does not read as a whole view."""
+    missing = report.table("missing")
+    counts = [
+        (len(missing.rows) if missing else 0, "things the tree asks for were not seen"),
+        (len(report.not_covered), "limits of this report"),
+        (len(report.assumptions), "assumptions"),
+    ]
+    said = [f"{count} {words}" for count, words in counts if count]
+    if said:
+        console.print()
+        console.print(Text(f"{', '.join(said)}: listed in the report.", style="dim"))
+    if report.reproduce.command:
+        console.print(Text(printable(f"Again: {report.reproduce.command}"), style="dim"))
+
+
+def _head(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold"))
