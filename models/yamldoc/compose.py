@@ -239,9 +239,7 @@ class TreeBuilder:
                 continue
             key = self._key(key_node)
             if key in result and not self.last_key_wins:
-                raise self._fail(
-                    key_node, f'mapping key "{key}" already defined in this map', "remove one of the two"
-                )
+                raise self._fail(key_node, f'mapping key "{key}" already defined in this map', "remove one of the two")
             result[key] = self.build(value_node, depth + 1)
         if merges and not self.last_key_wins:
             return {**self._merged(merges[0], depth), **result}
@@ -293,5 +291,3 @@ def plain_lines(root: Any, first_line: int) -> Iterator[tuple[tuple[str | int, .
                 for key, value in node.value
                 if type(key) is yaml.ScalarNode
             )
-
-

@@ -163,5 +163,3 @@ def json_number(value: Any) -> Any:
         if value.is_integer() and abs(value) < 1e18:
             return int(value)
     return value
-
-

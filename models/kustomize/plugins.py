@@ -1,0 +1,271 @@
+"""Transformers and generators: those of a kustomization's own fields and those that stand in files of their own.
+
+A plugin file names a built-in plugin (``apiVersion: builtin``) and configures it. Anything else would have to be run,
+which we never do; it is listed as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.errors import Problem, RenderError, Where
+from models.kustomize.charts import chart_request, manifests_of
+from models.kustomize.fieldspecs import FieldSpec, spec_from
+from models.kustomize.generators import generate
+from models.kustomize.images import set_images, set_replicas
+from models.kustomize.kustomization import (
+    CONFIG_MAP,
+    FIELD_SPEC,
+    HELM_CHART,
+    HELM_GLOBALS,
+    IMAGE,
+    PATCH,
+    REPLACEMENT,
+    SELECTOR,
+    STRINGS,
+    Shape,
+)
+from models.kustomize.names import add_affix, add_hashes, add_namespace, set_string_entries
+from models.kustomize.nodes import new_string, plain, set_text, text_of
+from models.kustomize.patches import (
+    apply_json6902,
+    apply_merge_list,
+    apply_patch,
+    merge_selected,
+    merges_in,
+    only_match,
+    read_patch,
+)
+from models.kustomize.replacements import read_replacements, replace_fields
+from models.kustomize.resource import Resource, ResMap
+from models.kustomize.selectors import Selector
+from models.kustomize.state import BuildState
+from models.kustomize.patches import selector_from
+
+Transformer = Callable[[ResMap], None]
+_META: Shape = {"name": str, "namespace": str}
+_SPECS: Shape = [FIELD_SPEC]
+CONFIGURATIONS: Mapping[str, Shape] = {
+    "AnnotationsTransformer": {"annotations": STRINGS, "fieldSpecs": _SPECS},
+    "LabelTransformer": {"labels": STRINGS, "fieldSpecs": _SPECS},
+    "NamespaceTransformer": {
+        "metadata": _META,
+        "fieldSpecs": _SPECS,
+        "unsetOnly": bool,
+        "setRoleBindingSubjects": str,
+    },
+    "PrefixTransformer": {"prefix": str, "fieldSpecs": _SPECS},
+    "SuffixTransformer": {"suffix": str, "fieldSpecs": _SPECS},
+    "PrefixSuffixTransformer": {"prefix": str, "suffix": str, "fieldSpecs": _SPECS},
+    "ImageTagTransformer": {"imageTag": IMAGE, "fieldSpecs": _SPECS},
+    "ReplicaCountTransformer": {"replica": {"name": str, "count": int}, "fieldSpecs": _SPECS},
+    "PatchTransformer": PATCH,
+    "PatchJson6902Transformer": {"target": SELECTOR, "path": str, "jsonOp": str},
+    "PatchStrategicMergeTransformer": {"paths": [str], "patches": str},
+    "ReplacementTransformer": {"replacements": [{**REPLACEMENT, "path": str}]},
+    "ValueAddTransformer": {
+        "value": str,
+        "targetFilePath": str,
+        "targets": [{"selector": SELECTOR, "notInSelectors": [SELECTOR], "fieldPath": str, "filePathPosition": int}],
+    },
+    "HashTransformer": {},
+    "ConfigMapGenerator": {"metadata": _META, **CONFIG_MAP},
+    "SecretGenerator": {"metadata": _META, **CONFIG_MAP, "type": str},
+    "HelmChartInflationGenerator": {**HELM_GLOBALS, **HELM_CHART},
+    "IAMPolicyGenerator": {
+        "cloud": str,
+        "kubernetesService": {"namespace": str, "name": str},
+        "serviceAccount": {"name": str, "projectId": str},
+    },
+}
+"""What each built-in plugin's file may say (api/internal/builtins of Kustomize v5.5)."""
+GENERATORS = frozenset({"ConfigMapGenerator", "SecretGenerator", "HelmChartInflationGenerator", "IAMPolicyGenerator"})
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A built-in plugin, configured by a file."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    base: Path
+    where: Where
+
+
+def lenient(value: Any, shape: Shape) -> Any:
+    """``value`` cut down to ``shape``: unknown fields go, numbers and booleans become text where text is wanted."""
+    if value is None or shape is object:
+        return value
+    if isinstance(shape, list):
+        return [lenient(item, shape[0]) for item in value] if isinstance(value, list) else None
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return None
+        if "*" in shape:
+            return {str(key): lenient(item, shape["*"]) for key, item in value.items()}
+        known = {key.lower(): key for key in shape}
+        found = {known.get(str(key).lower()): item for key, item in value.items()}
+        return {key: lenient(item, shape[key]) for key, item in found.items() if key is not None}
+    if shape is str and not isinstance(value, dict | list):
+        return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return value if isinstance(value, shape) else None
+
+
+def is_builtin(resource: Resource) -> bool:
+    """Whether a plugin file names a plugin that is built in."""
+    return resource.api_version == "builtin" and resource.kind in CONFIGURATIONS
+
+
+def plugin_from(resource: Resource, base: Path) -> Plugin:
+    """The plugin that a file configures."""
+    settings = lenient(plain(resource.tree), CONFIGURATIONS[resource.kind])
+    return Plugin(resource.kind, settings, base, Where(resource.origin.file, resource.origin.line))
+
+
+def _specs(settings: Mapping[str, Any]) -> list[FieldSpec]:
+    return [spec_from(item) for item in settings.get("fieldSpecs") or []]
+
+
+def run_generator(plugin: Plugin, state: BuildState) -> list[Resource]:
+    """The resources that a generator file makes; a chart that cannot be had is noted as missing."""
+    settings = plugin.settings
+    if plugin.kind == "HelmChartInflationGenerator":
+        return inflate(settings, settings, plugin.base, state, plugin.where)
+    if plugin.kind == "IAMPolicyGenerator":
+        return [_iam_service_account(plugin)]
+    meta = settings.get("metadata") or {}
+    args = {
+        **settings,
+        "name": settings.get("name") or meta.get("name"),
+        "namespace": settings.get("namespace") or meta.get("namespace"),
+    }
+    kind = plugin.kind.removesuffix("Generator")
+    return [generate(kind, args, settings.get("options") or {}, plugin.base, state.files, plugin.where)]
+
+
+def inflate(
+    chart: Mapping[str, Any], globals_: Mapping[str, Any], base: Path, state: BuildState, where: Where
+) -> list[Resource]:
+    """The objects of a chart, or nothing and a note that it is missing."""
+    request = chart_request(chart, globals_, base, state.files, where)
+    objects = state.charts(request) if state.charts is not None else None
+    if objects is None:
+        reason = "its repository is on the network" if request.repo else "it is not in the tree"
+        release = f"everything that release {request.release or request.name} runs"
+        state.lacks("chart", str(request), request.origin, reason, release)
+        return []
+    return [Resource(tree, request.origin) for tree in manifests_of(objects, request)]
+
+
+def _iam_service_account(plugin: Plugin) -> Resource:
+    settings = plugin.settings
+    service, account = settings.get("kubernetesService") or {}, settings.get("serviceAccount") or {}
+    if settings.get("cloud") != "gke":
+        raise RenderError(Problem(plugin.where, f"cloud provider {settings.get('cloud')} not supported", "use gke"))
+    email = f"{account.get('name') or ''}@{account.get('projectId') or ''}.iam.gserviceaccount.com"
+    metadata: dict[str, Any] = {"annotations": {"iam.gke.io/gcp-service-account": email}}
+    metadata["name"] = new_string(service.get("name") or "")
+    if service.get("namespace"):
+        metadata["namespace"] = new_string(service["namespace"])
+    tree = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    from models.objects import Origin
+
+    return Resource(tree, Origin(plugin.where.file, plugin.where.line, "generated", "Kustomize IAM policy generator"))
+
+
+def run_transformer(plugin: Plugin, resources: ResMap, state: BuildState) -> None:
+    """Let a transformer file do its work. Raises RenderError as the field of the same purpose does."""
+    settings, where, kind = plugin.settings, plugin.where, plugin.kind
+    if kind == "AnnotationsTransformer":
+        set_string_entries(resources, _texts(settings.get("annotations")), _specs(settings))
+    elif kind == "LabelTransformer":
+        set_string_entries(resources, _texts(settings.get("labels")), _specs(settings))
+    elif kind == "NamespaceTransformer":
+        _namespace(plugin, resources)
+    elif kind in ("PrefixTransformer", "SuffixTransformer", "PrefixSuffixTransformer"):
+        if settings.get("fieldSpecs") is None:
+            raise RenderError(Problem(where, "fieldSpecs is not expected to be nil", "add `fieldSpecs:`"))
+        if kind != "SuffixTransformer":
+            add_affix(resources, settings.get("prefix") or "", _specs(settings), suffix=False)
+        if kind != "PrefixTransformer":
+            add_affix(resources, settings.get("suffix") or "", _specs(settings), suffix=True)
+    elif kind == "ImageTagTransformer":
+        set_images(resources, settings.get("imageTag") or {}, _specs(settings))
+    elif kind == "ReplicaCountTransformer":
+        set_replicas(resources, settings.get("replica") or {}, _specs(settings), where)
+    elif kind == "HashTransformer":
+        add_hashes(resources)
+    elif kind == "ReplacementTransformer":
+        for entry in settings.get("replacements") or []:
+            for replacement in read_replacements(entry, plugin.base, state.files, where):
+                replace_fields(resources, replacement, where)
+    elif kind == "ValueAddTransformer":
+        _add_value(plugin, resources)
+    else:
+        _patch(plugin, resources, state)
+
+
+def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
+    return {key: "" if value is None else str(value) for key, value in (values or {}).items()}
+
+
+def _namespace(plugin: Plugin, resources: ResMap) -> None:
+    settings = plugin.settings
+    subjects = settings.get("setRoleBindingSubjects") or "defaultOnly"
+    if subjects not in ("defaultOnly", "none", "allServiceAccounts"):
+        raise RenderError(
+            Problem(
+                plugin.where,
+                f'invalid value "{subjects}" for setRoleBindingSubjects',
+                "use defaultOnly, none or allServiceAccounts",
+            )
+        )
+    namespace = (settings.get("metadata") or {}).get("namespace") or ""
+    if namespace:
+        add_namespace(
+            resources,
+            namespace,
+            _specs(settings),
+            unset_only=bool(settings.get("unsetOnly")),
+            subjects=subjects,
+        )
+
+
+def _patch(plugin: Plugin, resources: ResMap, state: BuildState) -> None:
+    settings, where = plugin.settings, plugin.where
+    if plugin.kind == "PatchTransformer":
+        apply_patch(resources, read_patch(settings, plugin.base, state.files, where), state.schema)
+    elif plugin.kind == "PatchJson6902Transformer":
+        apply_json6902(resources, settings, plugin.base, state.files, where)
+    else:
+        if settings.get("paths"):
+            apply_merge_list(resources, settings["paths"], plugin.base, state.files, where, state.schema)
+        for patch in merges_in(settings.get("patches") or "", where.file, where.line or 1):
+            merge_selected(resources, [only_match(resources, patch, where)], patch, state.schema, where)
+
+
+def _add_value(plugin: Plugin, resources: ResMap) -> None:
+    """``ValueAddTransformer``: put a value into a field, or into one part of a path that stands there."""
+    settings = plugin.settings
+    value = settings.get("value") or ""
+    for target in settings.get("targets") or []:
+        selector = selector_from(target.get("selector") or {}) or Selector()
+        steps = [
+            step.replace("\0", "/") for step in (target.get("fieldPath") or "").replace("\\/", "\0").split("/") if step
+        ]
+        for item in selector.select(resources.items):
+            parent: Any = item.tree
+            for step in steps[:-1]:
+                parent = parent.setdefault(step, {}) if isinstance(parent, dict) else None
+                if not isinstance(parent, dict):
+                    raise item.error(f"the path {target.get('fieldPath')} meets a scalar or a list")
+            position = target.get("filePathPosition") or 0
+            text = value
+            if position > 0:
+                parts = text_of(parent.get(steps[-1])).strip("/").split("/")
+                parts.insert(position - 1, value)
+                text = "/".join(part for part in parts if part)
+            set_text(parent, steps[-1], text)

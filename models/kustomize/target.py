@@ -1,0 +1,444 @@
+"""One kustomization: gather its resources, generate, compose, transform.
+
+The order of the steps is that of ``api/internal/target/kusttarget.go`` of Kustomize v5.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.errors import InputError, Problem, RenderError, Where
+from models.kustomize.fieldspecs import (
+    EMPTY,
+    Config,
+    ConflictError,
+    FieldSpec,
+    config_from,
+    default_config,
+    merge_specs,
+    spec_from,
+)
+from models.kustomize.generators import generate, merged_options
+from models.kustomize.images import set_images, set_replicas
+from models.kustomize.kustomization import COMPONENT, Kustomization, load_kustomization
+from models.kustomize.loader import KUSTOMIZATION_NAMES, Files, is_remote, parse_config, parse_manifests
+from models.kustomize.metadata import BuildOrigin
+from models.kustomize.names import add_affix, add_namespace, set_string_entries
+from models.kustomize.nodes import is_null, new_string, text_of
+from models.kustomize.openapi import config_from_crds, schema_from
+from models.kustomize.patches import apply_json6902, apply_merge_list, apply_patch, read_patch
+from models.kustomize.plugins import GENERATORS, inflate, is_builtin, plugin_from, run_generator, run_transformer
+from models.kustomize.replacements import read_replacements, replace_fields
+from models.kustomize.resource import Gvk, Resource, ResMap, merge_metadata
+from models.kustomize.state import BuildState
+from models.kustomize.variables import Var, declare, merge_vars, var_from
+from models.objects import Origin
+
+METADATA_LABELS = FieldSpec(Gvk(), "metadata/labels", create=True)
+
+
+@dataclass
+class Accumulator:
+    """Resources, field specifications and variables gathered so far."""
+
+    resources: ResMap = field(default_factory=ResMap)
+    config: Config = EMPTY
+    variables: dict[str, Var] = field(default_factory=dict)
+
+
+class Target:
+    """A kustomization file being built.
+
+    Args:
+        directory: the real path of its directory.
+        state: what the whole build shares.
+        chain: the directories of the kustomizations that led here, for finding cycles.
+        origin: where Kustomize would say we are, when the build wants to know.
+    """
+
+    def __init__(
+        self, directory: Path, state: BuildState, chain: tuple[Path, ...] = (), origin: BuildOrigin | None = None
+    ) -> None:
+        self.directory = directory
+        self.state = state
+        self.files: Files = state.files
+        self.chain = (*chain, directory)
+        self.origin = origin
+        path = find_kustomization(directory, self.files)
+        self.kustomization: Kustomization = load_kustomization(
+            self.files.text(path), directory, self.files.display(path)
+        )
+        self.file_name = path.name
+
+    def use_schema(self, *, root: bool) -> None:
+        """Put the ``openapi:`` file in force."""
+        settings = self.kustomization.get("openapi") or {}
+        if settings.get("path"):
+            where = self.kustomization.where("openapi", "path")
+            path = self.files.file(self.directory, settings["path"], where)
+            try:
+                schema = schema_from(parse_config(self.files.text(path), self.files.display(path)))
+            except ValueError as error:
+                raise RenderError(
+                    Problem(where, f"invalid schema file: {error}", "name an OpenAPI document")
+                ) from error
+            self.state.choose_schema(schema, root=root)
+
+    def accumulate(self, gathered: Accumulator) -> Accumulator:
+        """Build this kustomization on top of what is ``gathered``. Raises InputError."""
+        kustomization = self.kustomization
+        gathered = self._resources(gathered, kustomization.items("resources"), "resources")
+        gathered.config = self._configured(gathered.config)
+        self._generate(gathered)
+        for index, path in enumerate(kustomization.items("components")):
+            gathered = self._directory(gathered, path, kustomization.where("components", index), component=True)
+        self._transform(gathered)
+        self._validate(gathered)
+        incoming = [
+            var_from(value, kustomization.where("vars", index))
+            for index, value in enumerate(kustomization.items("vars"))
+        ]
+        declare(gathered.resources, gathered.variables, incoming)
+        return gathered
+
+    def _configured(self, config: Config) -> Config:
+        kustomization = self.kustomization
+        own = default_config()
+        for name, reader in (("configurations", config_from), ("crds", config_from_crds)):
+            more = EMPTY
+            for index, file in enumerate(kustomization.items(name)):
+                where = kustomization.where(name, index)
+                if is_remote(file):
+                    self._remote(file, where, "field specifications")
+                    continue
+                path = self.files.file(self.directory, file, where)
+                shown = self.files.display(path)
+                try:
+                    more = more.merge(reader(parse_config(self.files.text(path), shown)))
+                except ValueError as error:
+                    raise RenderError(Problem(Where(shown, 1), str(error), f"listed at {where}")) from error
+            try:
+                own = own.merge(more)
+            except ConflictError as error:
+                raise kustomization.error(str(error), name) from error
+        try:
+            return config.merge(own)
+        except ConflictError as error:
+            raise kustomization.error(str(error), "configurations") from error
+
+    # -- gathering -----------------------------------------------------------------------------------------------
+
+    def _remote(self, path: str, where: Where, hides: str) -> None:
+        self.state.lacks("remote", path, Origin(where.file, where.line), "it is on the network", hides)
+
+    def _resources(self, gathered: Accumulator, paths: Sequence[str], field_name: str) -> Accumulator:
+        for index, path in enumerate(paths):
+            where = self.kustomization.where(field_name, index)
+            if not path:
+                raise RenderError(Problem(where, "an entry is empty", "remove it"))
+            local = self.directory / path
+            if is_remote(path) and not local.exists():
+                self._remote(path, where, "all its objects")
+                continue
+            real = self.files.confined(self.directory, path, where)
+            if real.is_dir():
+                gathered = self._directory(gathered, path, where, component=False)
+                continue
+            real = self.files.file(self.directory, path, where)
+            shown = self.files.display(real)
+            origin = self.origin.below(path) if self.origin is not None else None
+            items = [Resource(item.tree, Origin(shown, item.line)) for item in self.files.manifests(real)]
+            for item in items:
+                item.built_from = origin
+            gathered.resources.append_all(items)
+        return gathered
+
+    def _directory(self, gathered: Accumulator, path: str, where: Where, *, component: bool) -> Accumulator:
+        if is_remote(path) and not (self.directory / path).exists():
+            self._remote(path, where, "what the component changes and adds" if component else "all its objects")
+            return gathered
+        if Path(path).is_absolute():
+            raise RenderError(Problem(where, f"new root '{path}' cannot be absolute", "write a relative path"))
+        real = self.files.confined(self.directory, path, where)
+        if not real.is_dir():
+            raise RenderError(Problem(where, f"'{path}' is a file; must build at directory", "name the directory"))
+        for visited in self.chain:
+            if visited.is_relative_to(real):
+                raise RenderError(
+                    Problem(
+                        where,
+                        f"cycle detected: candidate root '{self.files.display(real)}' contains visited root"
+                        f" '{self.files.display(visited)}'",
+                        "a kustomization cannot be part of itself; remove one of the entries",
+                    )
+                )
+        origin = self.origin.below(path) if self.origin is not None else None
+        target = Target(real, self.state, self.chain, origin)
+        if target.kustomization.is_component != component:
+            kind = target.kustomization.text("kind")
+            expected = f"kind '{COMPONENT}'" if component else f"kind != '{COMPONENT}'"
+            raise RenderError(
+                Problem(
+                    where,
+                    f"expected {expected} for path '{self.files.display(real)}' but got '{kind}'",
+                    "list components under `components:` and everything else under `resources:`",
+                )
+            )
+        target.use_schema(root=False)
+        if component:
+            return target.accumulate(gathered)
+        inner = target.accumulate(Accumulator())
+        gathered.resources.append_all(inner.resources)
+        try:
+            gathered.config = gathered.config.merge(inner.config)
+        except ConflictError as error:
+            raise RenderError(Problem(where, str(error), "make the configurations agree")) from error
+        merge_vars(gathered.variables, inner.variables)
+        return gathered
+
+    # -- generating ----------------------------------------------------------------------------------------------
+
+    def _generate(self, gathered: Accumulator) -> None:
+        kustomization = self.kustomization
+        common = kustomization.get("generatorOptions")
+        for name, kind in (("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")):
+            for index, args in enumerate(kustomization.items(name)):
+                where = kustomization.where(name, index)
+                options = merged_options(args.get("options"), common)
+                made = generate(kind, args, options, self.directory, self.files, where)
+                self._absorb(gathered, [made], f"{kind}Generator", where)
+        globals_ = kustomization.get("helmGlobals") or {}
+        for index, chart in enumerate(kustomization.items("helmCharts")):
+            where = kustomization.where("helmCharts", index)
+            made_by_chart = inflate(chart or {}, globals_, self.directory, self.state, where)
+            self._absorb(gathered, made_by_chart, "HelmChartInflationGenerator", where)
+        for item in self._plugins("generators"):
+            plugin = plugin_from(item, self.directory)
+            if plugin.kind not in GENERATORS:
+                raise RenderError(Problem(plugin.where, f"plugin {plugin.kind} not a generator", "list it elsewhere"))
+            self._absorb(gathered, run_generator(plugin, self.state), None, plugin.where)
+
+    def _absorb(self, gathered: Accumulator, made: list[Resource], builtin: str | None, where: Where) -> None:
+        for item in made:
+            if self.origin is not None and builtin is not None and item.built_from is None:
+                item.built_from = self.origin.by_builtin(self.file_name, builtin)
+            absorb(gathered.resources, item, where)
+
+    def _plugins(self, field_name: str) -> list[Resource]:
+        """The built-in plugins that a field lists, inline ones first; others are noted as missing."""
+        inline = Accumulator()
+        paths: list[str] = []
+        for index, text in enumerate(self.kustomization.items(field_name)):
+            where = self.kustomization.where(field_name, index)
+            try:
+                loaded = parse_manifests(text, where.file, where.line or 1)
+            except InputError:
+                paths.append(text)
+                continue
+            inline.resources.append_all(Resource(item.tree, Origin(where.file, where.line)) for item in loaded)
+        gathered = self._resources(inline, paths, field_name)
+        result: list[Resource] = []
+        for item in gathered.resources:
+            if is_builtin(item):
+                result.append(item)
+                continue
+            hides = "the objects that it makes" if field_name == "generators" else "the changes that it makes"
+            self.state.lacks("plugin", item.describe(), item.origin, "it is a program that would have to be run", hides)
+        return result
+
+    # -- transforming --------------------------------------------------------------------------------------------
+
+    def _changed(self, gathered: Accumulator, plugin: str) -> None:
+        resources = gathered.resources
+        if self.origin is not None:
+            change = self.origin.by_builtin(self.file_name, plugin)
+            for item in resources:
+                if item.built_from is None:
+                    item.built_from = change
+                else:
+                    item.changed_by.append(change)
+        resources.drop_empty()
+
+    def _transform(self, gathered: Accumulator) -> None:
+        kustomization, config, schema = self.kustomization, gathered.config, self.state.schema
+        resources = gathered.resources
+        merges = kustomization.items("patchesStrategicMerge")
+        if merges:
+            where = kustomization.where("patchesStrategicMerge")
+            apply_merge_list(resources, merges, self.directory, self.files, where, schema)
+            self._changed(gathered, "PatchStrategicMergeTransformer")
+        # all patches are read before the first one is applied, as upstream configures before it transforms
+        patches = [
+            read_patch(value or {}, self.directory, self.files, kustomization.where("patches", index))
+            for index, value in enumerate(kustomization.items("patches"))
+        ]
+        for patch in patches:
+            apply_patch(resources, patch, schema)
+            self._changed(gathered, "PatchTransformer")
+        namespace = kustomization.text("namespace")
+        if namespace:
+            add_namespace(resources, namespace, config.namespace)
+            self._changed(gathered, "NamespaceTransformer")
+        for name, specs, plugin in (
+            ("namePrefix", config.name_prefix, "PrefixTransformer"),
+            ("nameSuffix", config.name_suffix, "SuffixTransformer"),
+        ):
+            if affix := kustomization.text(name):
+                add_affix(resources, affix, specs, suffix=name == "nameSuffix")
+                self._changed(gathered, plugin)
+        self._label(gathered)
+        annotations = kustomization.get("commonAnnotations")
+        if annotations:
+            set_string_entries(resources, _texts(annotations), config.common_annotations)
+            self._changed(gathered, "AnnotationsTransformer")
+        for index, value in enumerate(kustomization.items("patchesJson6902")):
+            where = kustomization.where("patchesJson6902", index)
+            apply_json6902(resources, value or {}, self.directory, self.files, where)
+            self._changed(gathered, "PatchJson6902Transformer")
+        for index, value in enumerate(kustomization.items("replicas")):
+            set_replicas(resources, value or {}, config.replicas, kustomization.where("replicas", index))
+            self._changed(gathered, "ReplicaCountTransformer")
+        for value in kustomization.items("images"):
+            set_images(resources, value or {}, config.images)
+            self._changed(gathered, "ImageTagTransformer")
+        self._replace(gathered)
+        for item in self._plugins("transformers"):
+            plugin_ = plugin_from(item, self.directory)
+            if plugin_.kind in GENERATORS:
+                raise RenderError(
+                    Problem(plugin_.where, f"plugin {plugin_.kind} not a transformer", "list it elsewhere")
+                )
+            run_transformer(plugin_, resources, self.state)
+            self._changed_by_file(gathered, item)
+
+    def _changed_by_file(self, gathered: Accumulator, item: Resource) -> None:
+        if item.built_from is not None:
+            path = item.built_from.path
+            by = (
+                ("apiVersion", item.api_version),
+                ("kind", item.kind),
+                ("name", item.name),
+                ("namespace", item.namespace),
+            )
+            change = BuildOrigin("", path, by)
+            for resource in gathered.resources:
+                if resource.built_from is None:
+                    resource.built_from = change
+                else:
+                    resource.changed_by.append(change)
+        gathered.resources.drop_empty()
+
+    def _label(self, gathered: Accumulator) -> None:
+        kustomization, config = self.kustomization, gathered.config
+        entries, common = kustomization.items("labels"), kustomization.get("commonLabels")
+        if not entries and not common:
+            return
+        for index, entry in enumerate(entries):
+            entry = entry or {}
+            try:
+                specs = merge_specs([spec_from(value) for value in entry.get("fields") or []], config.labels)
+                if entry.get("includeSelectors"):
+                    specs = merge_specs(specs, config.common_labels)
+                else:
+                    if entry.get("includeTemplates"):
+                        specs = merge_specs(specs, config.template_labels)
+                    specs = merge_specs(specs, [METADATA_LABELS])
+            except ConflictError as error:
+                raise kustomization.error(f"failed to merge labels: {error}", "labels", index) from error
+            set_string_entries(gathered.resources, _texts(entry.get("pairs")), specs)
+            self._changed(gathered, "LabelTransformer")
+        set_string_entries(gathered.resources, _texts(common), config.common_labels)
+        self._changed(gathered, "LabelTransformer")
+
+    def _replace(self, gathered: Accumulator) -> None:
+        entries = self.kustomization.items("replacements")
+        if not entries:
+            return
+        read = [
+            (replacement, self.kustomization.where("replacements", index))
+            for index, entry in enumerate(entries)
+            for replacement in read_replacements(
+                entry or {}, self.directory, self.files, self.kustomization.where("replacements", index)
+            )
+        ]
+        for replacement, where in read:
+            replace_fields(gathered.resources, replacement, where)
+        self._changed(gathered, "ReplacementTransformer")
+
+    def _validate(self, gathered: Accumulator) -> None:
+        for item in self._plugins("validators"):
+            plugin = plugin_from(item, self.directory)
+            trial = ResMap(resource.copy() for resource in gathered.resources)
+            run_transformer(plugin, trial, self.state)
+            before = [resource.copy().finish() for resource in gathered.resources]
+            if [resource.finish() for resource in trial] != before:
+                raise RenderError(Problem(plugin.where, "validator shouldn't modify the resource map", "remove it"))
+
+
+def _texts(values: dict[str, Any] | None) -> dict[str, str]:
+    return {key: "" if value is None else value for key, value in (values or {}).items()}
+
+
+def find_kustomization(directory: Path, files: Files) -> Path:
+    """The kustomization file in ``directory``. Raises RenderError when there is none or more than one."""
+    found = [directory / name for name in KUSTOMIZATION_NAMES if (directory / name).is_file()]
+    shown = files.display(directory)
+    if not found:
+        names = ", ".join(KUSTOMIZATION_NAMES)
+        raise RenderError(
+            Problem(Where(shown), f"unable to find one of {names} in directory '{shown}'", "add one, or name its files")
+        )
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise RenderError(Problem(Where(shown), f"Found multiple kustomization files: {names}", "keep one"))
+    return files.confined(directory, found[0].name, Where(shown))
+
+
+def absorb(resources: ResMap, made: Resource, where: Where) -> None:
+    """Add a generated resource, or merge it into the one that it names. Raises RenderError."""
+    current = made.current
+    found = resources.matching(lambda one: one == current)
+    if not found:
+        if made.behavior in ("merge", "replace"):
+            raise RenderError(
+                Problem(
+                    where,
+                    f"id {current} does not exist; cannot merge or replace",
+                    "generate it in a base first, or drop `behavior:`",
+                )
+            )
+        resources.append_all([made])
+        return
+    if len(found) > 1:
+        places = ", ".join(str(item.origin) for item in found)
+        raise RenderError(Problem(where, f"found multiple objects that could accept merge of {current}: {places}", ""))
+    old = found[0]
+    if made.behavior not in ("merge", "replace"):
+        raise RenderError(
+            Problem(
+                where,
+                f"id {current} exists; behavior must be merge or replace ({old.origin})",
+                "add `behavior: merge` or `behavior: replace`, or give it another name",
+            )
+        )
+    merging = made.behavior == "merge"
+    if merging:
+        made.built_from = old.built_from
+    merge_metadata(made, old)
+    if merging:
+        _merge_data(made, old)
+    resources.items[resources.items.index(old)] = made
+
+
+def _merge_data(made: Resource, old: Resource) -> None:
+    for name in ("data", "binaryData"):
+        values: dict[str, str] = {}
+        for source in (old.tree.get(name), made.tree.get(name)):
+            if isinstance(source, dict):
+                values.update({key: "" if is_null(value) else text_of(value) for key, value in source.items()})
+        made.tree.pop(name, None)
+        if values:
+            made.tree[name] = {key: new_string(values[key]) for key in sorted(values)}
