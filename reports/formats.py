@@ -12,8 +12,8 @@ from reports.document import Cell, Column, ColumnType, Estimate
 EMPTY = "–"
 """Shown for None: unset or unknown."""
 
-UNITS = {"rate_rps": "req/s", "watts": "W", "load": "×"}
-"""Units of ``number`` columns, which their type does not imply."""
+UNITS = {"watts": " W", "load": "×"}
+"""Units of ``number`` columns whose title does not say them: their type does not imply one."""
 
 NUMERIC: frozenset[ColumnType] = frozenset(
     {"integer", "number", "ratio", "seconds", "millicores", "bytes", "estimate_ratio", "estimate_s"}
@@ -115,7 +115,7 @@ def interval(value: Estimate, kind: ColumnType) -> str:
         return ""
     low, high = scalar(value.low, kind), scalar(value.high, kind)
     if low == high:
-        return f"±0 at {high}" if value.low == value.high else f"≈ {high}"
+        return f"always {high}" if value.low == value.high else f"≈ {high}"
     return f"{low} – {high}"
 
 
@@ -126,7 +126,7 @@ def cell(value: Cell, column: Column) -> str:
         bounds = interval(value, column.type)
         return f"{text} ({bounds})" if bounds else f"{text} (no interval)"
     if value is not None and column.name in UNITS:
-        return f"{text} {UNITS[column.name]}"
+        return f"{text}{UNITS[column.name]}"
     return text
 
 

@@ -68,14 +68,14 @@ class TableView:
     name: str
     title: str
     note: str
-    columns: tuple[tuple[Column, str, str], ...]
+    columns: tuple[tuple[Column, str], ...]
     rows: tuple[tuple[CellView, ...], ...]
     footnotes: tuple[str, ...]
 
     @property
     def wide(self) -> bool:
         """Whether it wants a landscape sheet of paper."""
-        return len(self.columns) > 8
+        return len(self.columns) > 10
 
 
 def render_html(report: Report) -> str:
@@ -243,7 +243,7 @@ def _table_view(table: Table) -> TableView:
         tuple(_cell(value, column, footnotes) for value, column in zip(row, table.columns, strict=True))
         for row in table.rows
     )
-    columns = tuple((column, _css(column), UNITS.get(column.name, "")) for column in table.columns)
+    columns = tuple((column, _css(column)) for column in table.columns)
     return TableView(table.name, table.title, table.note, columns, rows, tuple(footnotes))
 
 
@@ -265,7 +265,7 @@ def _cell(value: Cell, column: Column, footnotes: dict[str, int]) -> CellView:
         sub = interval(value, column.type) or "no interval"
         if value.note:
             note = footnotes.setdefault(value.note, len(footnotes) + 1)
-    words = scalar(value, column.type)
+    words = scalar(value, column.type) + UNITS.get(column.name, "")
     numeric = column.type in NUMERIC and isinstance(mean, (int, float))
     tone = ""
     if column.name in ("verdict", "state"):

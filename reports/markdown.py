@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from models.findings import Finding, Severity
 from reports.document import Estimate, Lane, Report, Series, Table, Topology
 from reports.formats import NUMERIC, cell, duration, number, printable, with_unit
-from reports.sections import CHARTS, SECTIONS, Section, other_charts, other_tables
+from reports.sections import CHARTS, SECTIONS, other_charts, other_tables
 
 FOLD, CUT = 12, 40
 """Tables longer than FOLD rows fold away; of those longer than CUT rows only the first CUT are shown."""

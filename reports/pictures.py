@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from reports.document import Lane, LaneSegment, Topology, TopologyEdge, TopologyNode
 from reports.formats import duration
-from reports.plots import Mark, _marks
-from reports.svg import clipped, percent, short, tag, text, time_scale, title, x_axis
+from reports.plots import Mark, marked
+from reports.svg import Scale, clipped, percent, short, tag, text, time_scale, title, x_axis
 
 # --- topology ---------------------------------------------------------------------------------------------------------
 
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 148, 36, 46, 10
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 150, 36, 36, 10
 SWEEPS = 6
 _GLYPHS = {"ok": "", "risk": "!", "down": "✕"}
 
@@ -97,13 +98,14 @@ def _edge(edge: TopologyEdge, places: dict[str, _Place], keys: dict[str, str], n
     middle = BOX_HEIGHT / 2
     if source.x == target.x:  # the same layer: an arc on the right
         x = source.x + BOX_WIDTH
-        d = f"M{short(x)},{short(source.y + middle)}c{GAP_X * 0.7:g},0 {GAP_X * 0.7:g},{short(target.y - source.y)} 0,{short(target.y - source.y)}"
+        bow, drop = GAP_X * 0.7, short(target.y - source.y)
+        d = f"M{short(x)},{short(source.y + middle)}c{bow:g},0 {bow:g},{drop} 0,{drop}"
     else:
         left, right = (source, target) if source.x < target.x else (target, source)
         x1, x2 = left.x + BOX_WIDTH, right.x
         bend = (x2 - x1) / 2 if x2 - x1 <= GAP_X else GAP_X
-        y1, y2 = left.y + middle, right.y + middle
-        d = f"M{short(x1)},{short(y1)}C{short(x1 + bend)},{short(y1)} {short(x2 - bend)},{short(y2)} {short(x2)},{short(y2)}"
+        y1, y2 = short(left.y + middle), short(right.y + middle)
+        d = f"M{short(x1)},{y1}C{short(x1 + bend)},{y1} {short(x2 - bend)},{y2} {short(x2)},{y2}"
     words = f"{names[edge.source]} {edge.kind} {names[edge.target]} ({edge.strength})"
     attributes: dict[str, str | float | None] = {
         "class": f"edge {edge.strength}",
@@ -118,7 +120,7 @@ def _box(node: TopologyNode, place: _Place, key: str) -> str:
     below = " · ".join(part for part in (node.kind, node.namespace) if part)
     state = {"ok": "", "risk": ", at risk", "down": ", down"}[node.status]
     glyph = _GLYPHS[node.status]
-    length = 21 if glyph else 23
+    length = 17 if glyph else 19
     return tag(
         "g",
         {
@@ -129,7 +131,7 @@ def _box(node: TopologyNode, place: _Place, key: str) -> str:
         title(f"{node.label} ({below}{state})"),
         f'<rect width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="5"/>',
         f'<text class="name" x="9" y="15">{text(clipped(node.label, length))}</text>',
-        f'<text class="kind" x="9" y="29">{text(clipped(below, 26))}</text>',
+        f'<text class="kind" x="9" y="29">{text(clipped(below, 24))}</text>',
         f'<text class="glyph" x="{BOX_WIDTH - 9}" y="16" text-anchor="end">{glyph}</text>' if glyph else "",
     )
 
@@ -171,11 +173,12 @@ def lanes(pods: Sequence[Lane], marks: Sequence[Mark]) -> str:
     for node in nodes:
         rows = bands.get(node, [])
         height = HEAD + len(rows) * ROW + 6
-        parts.append(_band(node, y, height, len(rows), quiet[node]))
+        parts.append(_band(node, y, height, quiet[node]))
         for position, row in enumerate(rows):
             middle = y + HEAD + position * ROW
             parts.append(
-                f'<text class="lane-name" x="-8" y="{short(middle + 12)}" text-anchor="end">{text(_name(row.workload))}</text>'
+                f'<text class="lane-name" x="-8" y="{short(middle + 12)}" text-anchor="end">'
+                f"{text(_name(row.workload))}</text>"
             )
             for lane, part in row.segments:
                 parts.append(_segment(lane, part, across, middle))
@@ -189,14 +192,15 @@ def lanes(pods: Sequence[Lane], marks: Sequence[Mark]) -> str:
         x_axis(across, y=short(y)),
         *parts,
         moves,
-        _marks(marks, across).replace("100%", short(y)),
+        marked(marks, across, bottom=short(y), label=True),
     )
     states = ("ready", "starting", "unready", "terminating", "lost", "pending")
     legend = "".join(f'<li><i class="swatch l-{state}"></i>{state}</li>' for state in states)
     return (
         f'<figure class="chart"><ul class="legend">{legend}<li><i class="dash move"></i>moves to</li></ul>'
-        f'<div class="scroll" tabindex="0"><div class="lanes-frame">{plot}</div></div><figcaption>One band per node, one row per '
-        f"workload on it. Waiting shorter than {duration(brief)} is not drawn.</figcaption></figure>"
+        f'<div class="scroll" tabindex="0"><div class="lanes-frame">{plot}</div></div>'
+        f"<figcaption>One band per node, one row per workload on it. Waiting shorter than {duration(brief)} is not "
+        "drawn.</figcaption></figure>"
     )
 
 
@@ -232,17 +236,17 @@ def _name(workload: str) -> str:
     return clipped(workload.rsplit(" ", 1)[-1].rsplit("/", 1)[-1], 28)
 
 
-def _band(node: str, y: float, height: float, rows: int, quiet: int) -> str:
-    words = [f"{quiet} pods run undisturbed" if quiet != 1 else "1 pod runs undisturbed"] if quiet else []
+def _band(node: str, y: float, height: float, quiet: int) -> str:
+    words = "" if not quiet else "1 pod runs undisturbed" if quiet == 1 else f"{quiet} pods run undisturbed"
     label = text(node or NOWHERE)
     return (
         f'<rect class="band-bg" x="0" y="{short(y)}" width="100%" height="{short(height)}" rx="4"/>'
-        f'<text class="band-name" x="8" y="{short(y + 19)}">{label}<tspan class="band-note" dx="10">{text(", ".join(words))}</tspan></text>'
+        f'<text class="band-name" x="8" y="{short(y + 19)}">{label}'
+        f'<tspan class="band-note" dx="10">{text(words)}</tspan></text>'
     )
 
 
-def _segment(lane: Lane, part: LaneSegment, across: object, y: float) -> str:
-    assert callable(across)
+def _segment(lane: Lane, part: LaneSegment, across: Scale, y: float) -> str:
     start, end = across(part.start), across(part.end)
     words = f"{lane.pod}: {part.state} on {part.node or 'no node'}, {duration(part.start)} to {duration(part.end)}"
     return (
@@ -251,13 +255,12 @@ def _segment(lane: Lane, part: LaneSegment, across: object, y: float) -> str:
     )
 
 
-def _moves(drawn: Sequence[Lane], at: dict[tuple[int, int], float], across: object) -> list[str]:
+def _moves(drawn: Sequence[Lane], at: dict[tuple[int, int], float], across: Scale) -> list[str]:
     """Vertical lines from where a workload's pod was to where it, or its replacement, goes on."""
-    assert callable(across)
     parts = []
     for lane in drawn:
         visible = [part for part in lane.segments if (id(lane), id(part)) in at]
-        for before, after in zip(visible, visible[1:], strict=False):
+        for before, after in pairwise(visible):
             if before.node != after.node:
                 parts.append(_move(across(after.start), at[(id(lane), id(before))], at[(id(lane), id(after))]))
         ancestor = _ancestor(lane, drawn)
@@ -286,4 +289,5 @@ def _ancestor(lane: Lane, drawn: Sequence[Lane]) -> Lane | None:
 
 def _move(x: float, y1: float, y2: float) -> str:
     at = percent(x)
-    return f'<line class="move" x1="{at}" x2="{at}" y1="{short(y1)}" y2="{short(y2)}"/><circle class="move" cx="{at}" cy="{short(y2)}" r="2.5"/>'
+    line = f'<line class="move" x1="{at}" x2="{at}" y1="{short(y1)}" y2="{short(y2)}"/>'
+    return f'{line}<circle class="move" cx="{at}" cy="{short(y2)}" r="2.5"/>'

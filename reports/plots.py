@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.document import Estimate, Event, Report, Series, Table
+from reports.document import ColumnType, Estimate, Event, Report, Series, Table
 from reports.formats import duration, interval, millicores, ratio, scalar, size, with_unit
 from reports.jsonout import rounded
 from reports.svg import (
@@ -85,7 +85,7 @@ def _figure(curves: Sequence[Series], marks: Sequence[Mark], css: str, heading: 
         title(f"{names} over time, in {unit or 'units'}"),
         y_axis(up, lambda tick: with_unit(tick, unit)),
         x_axis(across if not heading else time_scale(across.low, across.high, 3)),
-        _marks(marks, across),
+        marked(marks, across),
         stretched(drawn),
         '<line class="cursor" x1="0" x2="0" y1="0" y2="100%"/>',
     )
@@ -111,14 +111,18 @@ def _curve(one: Series, number: int, across: Scale, up: Scale, filled: bool) -> 
     return "".join(parts)
 
 
-def _marks(marks: Sequence[Mark], across: Scale) -> str:
+def marked(marks: Sequence[Mark], across: Scale, top: int = 5, bottom: str = "100%", label: bool = False) -> str:
+    """Vertical lines at the marks, from ``top`` above the plot down to ``bottom``, with a label on request."""
     parts = []
     for mark in marks:
         if across.low <= mark.t <= across.high:
             at = percent(across(mark.t))
+            anchor = "start" if across(mark.t) < 0.7 else "end"
+            words = f'<text x="{at}" y="{-top - 5}" text-anchor="{anchor}">{text(mark.label)}</text>' if label else ""
+            dot = f'<circle cx="{at}" cy="{-top}" r="3"/>' if top else ""
             parts.append(
                 f'<g class="mark">{title(f"{duration(mark.t)}: {mark.label}")}'
-                f'<line x1="{at}" x2="{at}" y1="-4" y2="100%"/><circle cx="{at}" cy="-4" r="3"/></g>'
+                f'<line x1="{at}" x2="{at}" y1="{-top}" y2="{bottom}"/>{dot}{words}</g>'
             )
     return "".join(parts)
 
@@ -165,7 +169,7 @@ def strips(curves: Sequence[Series], marks: Sequence[Mark]) -> str:
             {"class": "strip", "role": "img", "aria-label": f"{one.name} over time", "data-plot": _data([one])},
             title(f"{one.name} over time"),
             stretched(_strip(one, across)),
-            _marks(marks, across).replace('y1="-4"', 'y1="0"').replace('cy="-4"', 'cy="0"'),
+            marked(marks, across, top=0),
             '<line class="cursor" x1="0" x2="0" y1="0" y2="100%"/>',
         )
         rows.append(f'<div class="row"><span class="label">{text(one.name)}</span>{plot}</div>')
@@ -234,9 +238,12 @@ def intervals(table: Table) -> str:
         f'<svg class="axis" aria-hidden="true">{x_axis(share, ratio, "0")}</svg>'
         f'<svg class="axis" aria-hidden="true">{x_axis(seconds, duration, "0")}</svg>'
     )
-    head = '<div class="row head"><span class="label"></span><span>Availability</span><span>Latency <i class="key p50"></i>p50 <i class="key p95"></i>p95 <i class="key p99"></i>p99</span></div>'
+    percentiles = "".join(f' <i class="key {name}"></i>{name}' for name in ("p50", "p95", "p99"))
+    head = (
+        f'<div class="row head"><span class="label"></span><span>Availability</span><span>Latency{percentiles}</span>'
+    )
     return (
-        f'<figure class="chart forest">{head}{"".join(body)}<div class="row"><span class="label"></span>{axes}</div>'
+        f'<figure class="chart forest">{head}</div>{"".join(body)}<div class="row"><span class="label"></span>{axes}</div>'
         "<figcaption>Bars are confidence intervals over independent replications; latency on a logarithmic "
         "scale.</figcaption></figure>"
     )
@@ -250,8 +257,7 @@ def _high(value: Estimate) -> float:
     return value.high if math.isfinite(value.high) else value.mean
 
 
-def _whiskers(points: Sequence[tuple[str, object]], scale: Scale, kind: str, route: str) -> str:
-    column = "estimate_ratio" if kind == "estimate_ratio" else "estimate_s"
+def _whiskers(points: Sequence[tuple[str, object]], scale: Scale, kind: ColumnType, route: str) -> str:
     parts = [
         f'<line class="grid" x1="{percent(scale(tick))}" x2="{percent(scale(tick))}" y1="0" y2="100%"/>'
         for tick in scale.ticks
@@ -259,7 +265,7 @@ def _whiskers(points: Sequence[tuple[str, object]], scale: Scale, kind: str, rou
     for name, value in points:
         if not isinstance(value, Estimate) or (scale.log and value.mean <= 0):
             continue
-        words = f"{route} {name}: {scalar(value.mean, column)} ({interval(value, column) or 'no interval'})"
+        words = f"{route} {name}: {scalar(value.mean, kind)} ({interval(value, kind) or 'no interval'})"
         low, high = percent(scale(_low(value))), percent(scale(_high(value)))
         parts.append(
             f'<g class="whisker {name}">{title(words)}<line x1="{low}" x2="{high}" y1="50%" y2="50%"/>'
@@ -296,8 +302,9 @@ def node_bars(table: Table) -> str:
         label = str(cells["node"])
         peak = None if cells["cpu_peak"] is None else _number(cells["cpu_peak"]) * whole
         requests, limits = _number(cells["cpu_requests_m"]), _number(cells["cpu_limits_m"])
-        bounds = (used.mean * whole, _low(used) * whole, _high(used) * whole) if used else (None, None, None)
-        cpu.append(Bar(label, whole, requests, limits, *bounds, peak))
+        mean = used.mean * whole if used else None
+        low, high = (_low(used) * whole, _high(used) * whole) if used else (None, None)
+        cpu.append(Bar(label, whole, requests, limits, mean, low, high, peak))
         requests, limits = _number(cells["memory_requests_b"]), _number(cells["memory_limits_b"])
         peak = None if cells["memory_peak_b"] is None else _number(cells["memory_peak_b"])
         memory.append(Bar(label, _number(cells["memory_allocatable_b"]), requests, limits, None, None, None, peak))
@@ -377,7 +384,8 @@ def _bar(bar: Bar, extent: float, unit: str) -> str:
         parts.append(f'<line class="b-limits" x1="{at}" x2="{at}" y1="0" y2="20"/>')
         words.append(f"limits {show(bar.limits)}{' (beyond the bar)' if beyond else ''}")
     sentence = ", ".join(words)
-    picture = f'<svg class="bar" role="img" aria-label="{text(f"{bar.label}: {sentence}")}">{title(sentence)}{"".join(parts)}</svg>'
+    label = text(f"{bar.label}: {sentence}")
+    picture = f'<svg class="bar" role="img" aria-label="{label}">{title(sentence)}{"".join(parts)}</svg>'
     return (
         f'<div class="row"><span class="label">{text(bar.label)}</span>{picture}<small>{text(sentence)}</small></div>'
     )
@@ -393,7 +401,8 @@ def growth(table: Table) -> str:
     for row in table.rows:
         cells = dict(zip(keys, row, strict=True))
         load, used, held = _number(cells["load"]), _number(cells["utilisation"]), cells["held"] is True
-        sentence = f"{cells['bottleneck'] or 'busiest resource'} {ratio(used)}; {cells['objective'] or 'objective'}: {cells['observed'] or 'unknown'}"
+        resource, objective = cells["bottleneck"] or "busiest resource", cells["objective"] or "objective"
+        sentence = f"{resource} {ratio(used)}; {objective}: {cells['observed'] or 'unknown'}"
         css, word = ("g-held", "holds") if held else ("g-broken", "breaks")
         picture = (
             f'<svg class="bar" role="img" aria-label="{text(sentence)}">{title(sentence)}'

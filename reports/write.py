@@ -23,8 +23,8 @@ _SCHEMA_FAMILY = "stowplan/report/"
 def write_report(report: Report, directory: Path) -> tuple[Path, ...]:
     """Write ``report.html``, ``.md``, ``.json``, ``.junit.xml`` and ``tables/*.csv`` as ``directory``.
 
-    An earlier report there is replaced as a whole; files that are not a report's own are kept. Returns what was written,
-    in a fixed order. Raises InputError when the directory holds something else or cannot be written.
+    An earlier report there is replaced as a whole; files that are not a report's own are kept. Returns what was
+    written, in a fixed order. Raises InputError when the directory holds something else or cannot be written.
     """
     directory = Path(directory)
     target = directory.resolve()

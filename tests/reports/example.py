@@ -3,6 +3,7 @@
 It is the input of the golden tests and the page that the browser tests open. ``large_report`` is the same with 200
 pods, for the speed test; ``hostile_report`` carries what a stranger may write into a manifest.
 """
+# ruff: noqa: E501 (sentences of Kubernetes and patches are one line each)
 
 from __future__ import annotations
 
@@ -676,7 +677,7 @@ def _wave(x: float, base: float, swing: float, phase: float) -> float:
 def _series() -> tuple[Series, ...]:
     x = tuple(float(t) for t in range(0, int(END) + 1, 30))
     curves: list[Series] = []
-    for position, (route, _, rate, p50, p95, _p99, outage) in enumerate(ROUTES):
+    for position, (route, _, _, _, p95, _, outage) in enumerate(ROUTES):
         up = [0.0 if DEATH <= t < DEATH + outage else 1.0 for t in x]
         low = tuple(max(0.0, value - 0.004) for value in up)
         curves.append(Series("availability", route, "ratio", x, tuple(up), low, tuple(up)))
@@ -698,7 +699,6 @@ def _series() -> tuple[Series, ...]:
                     ),
                 )
             )
-        del rate
     total = sum(row[2] for row in ROUTES)
     down = [sum(row[2] for row in ROUTES if DEATH <= t < DEATH + row[6]) for t in x]
     arriving = [_wave(t, total, 1.4, 0.4) for t in x]
