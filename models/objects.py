@@ -144,7 +144,8 @@ class Missing:
     """Something the tree asks for that could not be had, and what that hides.
 
     ``kind``: ``chart``, ``remote``, ``plugin``, ``repository``, ``generator`` or ``file``.
-    ``modelled`` is true when the chart catalogue stands in for it.
+    ``modelled`` is true when the chart catalogue stands in for it. For a chart: its ``release``, the ``namespace`` asked
+    for ("" when the kustomization decides) and the merged ``values``, which hosts are looked for in and nobody prints.
     """
 
     kind: str
@@ -153,6 +154,9 @@ class Missing:
     reason: str
     hides: str = ""
     modelled: bool = False
+    release: str = field(default="", compare=False)
+    namespace: str = field(default="", compare=False)
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

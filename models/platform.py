@@ -294,7 +294,8 @@ def _workloads(objects: tuple[KubeObject, ...]) -> Iterator[Workload]:
         if item.kind == "HorizontalPodAutoscaler"
     }
     for item in objects:
-        if item.get("metadata", "ownerReferences"):
+        if item.get("metadata", "ownerReferences") and item.origin.provenance != "derived":
+            # Pods and ReplicaSets of a dump of a live cluster: their owner is there as well.
             continue
         if item.kind in _APPS and item.group in ("apps", "extensions"):
             yield _app(item, scalers.get((item.namespace, item.kind, item.name)))

@@ -124,8 +124,10 @@ class Dns:
     def exposure(self, host: str, sources: tuple[KubeObject, ...], service: str | None) -> Exposure:
         """Who can reach ``host``, declared by ``sources`` (route, then its gateway) and served by ``service``."""
         for rule in self.tunnel:
-            if matches(rule.host, host) and rule.service in (None, service):
-                return Exposure(True, CLOUDFLARE, f"tunnel rule for {rule.host}", rule.origin)
+            if matches(rule.host, host):
+                if "://" in rule.url and rule.service in (None, service):
+                    return Exposure(True, CLOUDFLARE, f"tunnel rule for {rule.host}", rule.origin)
+                break
         for item in sources:
             found = self._annotated(item)
             if found is not None:

@@ -14,8 +14,8 @@ from models.platform import Platform
 
 HostKind = Literal["service", "missing", "local", "address", "external", "name", "api"]
 """``service`` in the tree; ``missing`` by its form a cluster name that no object serves; ``local`` this pod;
-``address`` an IP address outside; ``external`` a DNS name outside; ``name`` a bare word that is no Service; ``api`` the API server
-or cluster DNS."""
+``address`` an IP address outside; ``external`` a DNS name outside; ``name`` a bare word that is no Service; ``api`` the
+API server or cluster DNS."""
 
 _SYSTEM = {
     ("default", "kubernetes"),

@@ -153,9 +153,7 @@ def inflate(
     request = chart_request(chart, globals_, base, state.files, where)
     objects = state.charts(request) if state.charts is not None else None
     if objects is None:
-        reason = "its repository is on the network" if request.repo else "it is not in the tree"
-        release = f"everything that release {request.release or request.name} runs"
-        state.lacks("chart", str(request), request.origin, reason, release)
+        state.lacks_chart(request)
         return []
     return [Resource(tree, request.origin) for tree in manifests_of(objects, request)]
 

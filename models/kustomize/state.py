@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.kustomize.charts import ChartRenderer
+from models.kustomize.charts import ChartRenderer, ChartRequest
 from models.kustomize.loader import Files
 from models.kustomize.merge import Schema, builtin_schema
 from models.kustomize.openapi import merged_schema
@@ -28,8 +28,28 @@ class BuildState:
             self.schema = schema if root else merged_schema(self.schema, schema)
             self.schema_chosen = True
 
+    def lacks_chart(self, request: ChartRequest) -> None:
+        """Note a chart that nobody rendered, with the values it would have got."""
+        release = request.release or request.name
+        reason = "its repository is on the network" if request.repo else "it is not in the tree"
+        hides = f"everything that release {release} runs"
+        self._note(
+            Missing(
+                "chart",
+                str(request),
+                request.origin,
+                reason,
+                hides,
+                release=release,
+                namespace=request.namespace,
+                values=request.values,
+            )
+        )
+
     def lacks(self, kind: str, what: str, origin: Origin, reason: str, hides: str = "") -> None:
         """Note something that cannot be had, once."""
-        entry = Missing(kind, what, origin, reason, hides)
+        self._note(Missing(kind, what, origin, reason, hides))
+
+    def _note(self, entry: Missing) -> None:
         if entry not in self.missing:
             self.missing.append(entry)

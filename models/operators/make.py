@@ -30,6 +30,10 @@ def derived(
         metadata["labels"] = dict(labels)
     if annotations:
         metadata["annotations"] = dict(annotations)
+    if api_version == "apps/v1":
+        metadata["ownerReferences"] = [
+            {"apiVersion": source.api_version, "kind": source.kind, "name": source.name, "controller": True}
+        ]
     manifest: Manifest = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}
     return KubeObject(manifest, Origin(source.origin.file, source.origin.line, "derived", by))
 
