@@ -180,6 +180,9 @@ class Traffic(Frozen):
         default=(), description="mix of operations; default: the mix of the app's profile"
     )
     streams: tuple[Stream, ...] = Field(default=(), description="long transfers on this route")
+    unauthorised: Ratio = Field(
+        default=0.0, description="share of requests that a forward-auth middleware answers with 403"
+    )
     client: Client = Field(default_factory=Client, description="patience and retries of the clients")
 
     @model_validator(mode="after")

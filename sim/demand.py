@@ -1,0 +1,146 @@
+"""What each workload demands: the catalogue's profile with the scenario's corrections, per pod and per container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.catalog import AppProfile, Apps
+from models.errors import InputError, Problem, Where
+from models.platform import Platform, Workload
+from models.rules.quantity import bytes_of, cpu_millis
+from models.scenario import Profile
+from sim.program import Draw
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class ContainerDemand:
+    """One container: what it uses at rest (cores, bytes) and the profile that says so."""
+
+    name: str
+    profile: AppProfile
+    idle_cores: float
+    idle_memory_b: float
+
+
+@dataclass(frozen=True)
+class Demand:
+    """One workload: the app's profile, its containers, and the scenario's corrections.
+
+    ``main`` is the container that serves requests. ``cpu_scale`` multiplies every CPU demand.
+    """
+
+    workload: str
+    profile: AppProfile
+    containers: tuple[ContainerDemand, ...]
+    main: str
+    workers: int
+    cpu_scale: float
+    startup_s: float
+    image_b: float
+    corrected: bool
+
+    @property
+    def idle_cores(self) -> float:
+        """CPU of a pod at rest, in cores of the reference machine."""
+        return sum(container.idle_cores for container in self.containers)
+
+    @property
+    def idle_memory_b(self) -> float:
+        """Memory of a pod at rest, in bytes."""
+        return sum(container.idle_memory_b for container in self.containers)
+
+    def work(self, cpu_ms: float) -> Draw:
+        """The CPU work of an operation as a random quantity in core-seconds."""
+        return Draw(cpu_ms * self.cpu_scale / 1000.0)
+
+
+def running_containers(pod_spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The containers that run together: the regular ones and the sidecars (init containers that restart always)."""
+    sidecars = [c for c in pod_spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    return [*(pod_spec.get("containers") or ()), *sidecars]
+
+
+def demands(platform: Platform, apps: Apps, corrections: Mapping[str, Profile]) -> dict[str, Demand]:
+    """The demand of every workload, by workload id.
+
+    Raises InputError for a correction that names no workload or no profile, or holds a bad quantity.
+    """
+    problems = [
+        Problem(
+            Where(field=f"spec.profiles.{key}"),
+            f"{key!r} is no workload of this platform",
+            "write Kind namespace/name as 'stowplan graph' shows it, for example 'Deployment utils/nextcloud'",
+        )
+        for key in corrections
+        if not any(matches_workload(key, workload) for workload in platform.workloads)
+    ]
+    found: dict[str, Demand] = {}
+    for workload in platform.workloads:
+        key = next((key for key in corrections if matches_workload(key, workload)), None)
+        try:
+            found[workload.id] = _demand(workload, apps, corrections[key] if key is not None else None)
+        except ValueError as error:
+            problems.append(Problem(Where(field=f"spec.profiles.{key}"), str(error), "see 'stowplan catalog apps'"))
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def matches_workload(key: str, workload: Workload) -> bool:
+    """Whether ``Kind/namespace/name``, ``Kind namespace/name`` or ``namespace/name`` names this workload."""
+    return key.replace(" ", "/") in (
+        f"{workload.controller}/{workload.namespace}/{workload.name}",
+        f"{workload.namespace}/{workload.name}",
+    )
+
+
+def _demand(workload: Workload, apps: Apps, correction: Profile | None) -> Demand:
+    running = running_containers(workload.pod_spec)
+    profile = apps.for_workload(running, workload.name)
+    if correction is not None and correction.app is not None:
+        named = apps.by_name(correction.app)
+        if named is None:
+            raise ValueError(f"{correction.app!r} is not a profile of the app catalogue")
+        profile = named
+    containers = [_container(container, workload, apps, profile) for container in running]
+    main = next((c.name for c in containers if c.profile is profile), containers[0].name if containers else "")
+    if correction is not None:
+        containers = [_corrected(c, correction) if c.name == main else c for c in containers]
+    given = correction or Profile()
+    return Demand(
+        workload=workload.id,
+        profile=profile,
+        containers=tuple(containers),
+        main=main,
+        workers=profile.workers if given.workers is None else given.workers,
+        cpu_scale=given.cpu_scale,
+        startup_s=profile.startup_s if given.startup is None else given.startup,
+        image_b=profile.image_mb * 1e6 if given.image_size is None else float(given.image_size),
+        corrected=correction is not None,
+    )
+
+
+def _container(container: Mapping[str, Any], workload: Workload, apps: Apps, main: AppProfile) -> ContainerDemand:
+    own = apps.for_image(str(container.get("image") or ""))
+    profile = own or main
+    # A pod's unknown second container is taken for a helper, not for a second copy of the app.
+    share = 1.0 if own is not None or len(running_containers(workload.pod_spec)) == 1 else 0.5
+    return ContainerDemand(
+        name=str(container.get("name") or ""),
+        profile=profile,
+        idle_cores=profile.idle_cpu_m * share / 1000.0,
+        idle_memory_b=profile.idle_mem_mib * share * MIB,
+    )
+
+
+def _corrected(container: ContainerDemand, correction: Profile) -> ContainerDemand:
+    cores, memory = container.idle_cores, container.idle_memory_b
+    if correction.idle_cpu is not None:
+        cores = cpu_millis(correction.idle_cpu) / 1000.0
+    if correction.memory is not None:
+        memory = float(bytes_of(correction.memory))
+    return ContainerDemand(container.name, container.profile, cores, memory)
