@@ -240,10 +240,11 @@ def intervals(table: Table) -> str:
     )
     percentiles = "".join(f' <i class="key {name}"></i>{name}' for name in ("p50", "p95", "p99"))
     head = (
-        f'<div class="row head"><span class="label"></span><span>Availability</span><span>Latency{percentiles}</span>'
+        f'<div class="row head"><span class="label"></span><span>Availability</span>'
+        f"<span>Latency{percentiles}</span></div>"
     )
     return (
-        f'<figure class="chart forest">{head}</div>{"".join(body)}<div class="row"><span class="label"></span>{axes}</div>'
+        f'<figure class="chart forest">{head}{"".join(body)}<div class="row"><span class="label"></span>{axes}</div>'
         "<figcaption>Bars are confidence intervals over independent replications; latency on a logarithmic "
         "scale.</figcaption></figure>"
     )

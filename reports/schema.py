@@ -103,3 +103,7 @@ def _declared_table(name: str, columns: tuple[Column, ...]) -> dict[str, Any]:
         "if": {"properties": {"name": {"const": name}}},
         "then": {"properties": {"rows": {"items": row}}},
     }
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")

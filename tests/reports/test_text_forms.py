@@ -1,0 +1,144 @@
+"""Golden Markdown and JSON, the terminal's first screen, and the formats of numbers.
+
+``STOWPLAN_UPDATE_GOLDEN=1 pytest tests/reports`` writes the golden files anew.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import math
+import os
+import re
+from pathlib import Path
+
+import example
+import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from reports import formats
+from reports.document import Column, Estimate, Report
+from reports.jsonout import to_json
+from reports.markdown import render_markdown
+from reports.sections import SECTIONS
+from reports.terminal import print_report
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+def assert_golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("STOWPLAN_UPDATE_GOLDEN") == "1":
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    expected = path.read_text(encoding="utf-8") if path.exists() else ""
+    if text != expected:
+        lines = difflib.unified_diff(expected.splitlines(), text.splitlines(), "golden", "now", lineterm="", n=1)
+        shown = "\n".join(list(lines)[:60])
+        pytest.fail(f"{name} changed; if that is meant, set STOWPLAN_UPDATE_GOLDEN=1\n{shown}", pytrace=False)
+
+
+def small_report() -> Report:
+    """The example without its curves and lanes: a golden file that a person can read."""
+    report = example.example_report()
+    return Report(
+        **{**{name: getattr(report, name) for name in report.__dataclass_fields__}, "series": (), "lanes": ()}
+    )
+
+
+def test_markdown_of_the_example_is_the_golden_file() -> None:
+    assert_golden("example.md", render_markdown(example.example_report()))
+
+
+def test_json_of_the_example_is_the_golden_file() -> None:
+    assert_golden("example.json", to_json(small_report()))
+
+
+def test_markdown_has_every_section_in_order_and_says_so_when_one_is_empty() -> None:
+    for report in (example.example_report(), example.empty_report()):
+        headings = re.findall(r"^## (.+)$", render_markdown(report), flags=re.M)
+        assert headings == [section.title for section in SECTIONS if section.id != "verdict"]
+    empty = render_markdown(example.empty_report())
+    for section in SECTIONS:
+        assert not section.empty or f"_{section.empty}_" in empty
+
+
+def test_markdown_of_a_large_report_fits_into_a_github_comment_and_says_what_it_cut() -> None:
+    text = render_markdown(example.large_report())
+    assert len(text) < 65_536
+    assert "_160 more rows are in `tables/pods.csv`._" in text
+
+
+def test_hostile_text_stays_text_in_markdown() -> None:
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(render_markdown(example.hostile_report()))
+    assert "<script" not in html
+    assert "<img" not in html
+    assert 'href="javascript' not in html
+    assert "@here" not in html.replace("@\N{ZERO WIDTH SPACE}here", "").replace("<code", "\n<code").split("<code")[0]
+    assert "\x1b" not in html
+
+
+def test_the_terminal_shows_the_verdict_what_broke_and_what_was_not_seen() -> None:
+    out = io.StringIO()
+    print_report(example.example_report(), Console(file=out, width=110, color_system=None))
+    text = out.getvalue()
+    assert "FAIL  The platform survives the loss of mini-2, but four routes stay down until the node returns." in text
+    assert "Thresholds: 2 of 6 hold" in text
+    assert "✕ availability{route:watch}: value >= 0.99 (observed 0.421)" in text
+    assert "Findings: 3 errors, 3 warnings, 2 info" in text
+    assert "STORAGE-PIN  scenarios/homelab/base/htpc/jellyfin/pvc.yaml:12" in text
+    assert "and 2 more in the report" in text
+    assert "3 things the tree asks for were not seen, 3 limits of this report, 5 assumptions" in text
+    assert "Again: stowplan run scenarios/node-loss.yaml --seed 42" in text
+
+
+def test_terminal_escapes_and_rich_markup_in_names_do_not_reach_the_terminal() -> None:
+    out = io.StringIO()
+    print_report(example.hostile_report(), Console(file=out, width=200, force_terminal=True, color_system=None))
+    assert "\x1b[31m" not in out.getvalue()
+    assert "\x00" not in out.getvalue()
+    assert "[a](javascript" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (0.00042, "0.42 ms"),
+        (0.12, "120 ms"),
+        (0.9999, "1 s"),
+        (1.25, "1.25 s"),
+        (59.97, "1 min"),
+        (340.0, "5 min 40 s"),
+        (3600.0, "1 h"),
+        (97200.0, "1 d 3 h"),
+        (-5.0, "-5 s"),
+        (math.nan, "–"),
+    ],
+)
+def test_durations_are_shown_in_two_units_at_most(seconds: float, text: str) -> None:
+    assert formats.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100%"), (0.99953, "99.953%"), (0.9999999, "99.999%"), (0.421, "42.1%"), (0.0, "0%"), (-0.35, "-35%")],
+)
+def test_only_a_true_hundred_percent_reads_hundred_percent(share: float, text: str) -> None:
+    assert formats.ratio(share) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (1000, "1000 B"), (512 * 2**20, "512Mi"), (3 * 2**29, "1.5Gi"), (640 * 2**30, "640Gi")],
+)
+def test_sizes_are_shown_as_kubernetes_writes_them(size: int, text: str) -> None:
+    assert formats.size(size) == text
+
+
+def test_an_estimate_is_shown_with_its_interval_or_says_that_it_has_none() -> None:
+    column = Column("p95_s", "p95", "estimate_s", "")
+    assert formats.cell(Estimate(0.25, 0.2, 0.3, 20), column) == "250 ms (200 ms – 300 ms)"
+    assert formats.cell(Estimate(0.25, math.nan, math.nan, 1), column) == "250 ms (no interval)"
+    assert formats.cell(None, column) == "–"
