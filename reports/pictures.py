@@ -120,7 +120,7 @@ def _box(node: TopologyNode, place: _Place, key: str) -> str:
     below = " · ".join(part for part in (node.kind, node.namespace) if part)
     state = {"ok": "", "risk": ", at risk", "down": ", down"}[node.status]
     glyph = _GLYPHS[node.status]
-    length = 17 if glyph else 19
+    length = 15 if glyph else 18
     return tag(
         "g",
         {

@@ -18,6 +18,7 @@ from reports.svg import (
     WIDTH,
     Scale,
     area,
+    clipped,
     linear,
     logarithmic,
     path,
@@ -118,7 +119,11 @@ def marked(marks: Sequence[Mark], across: Scale, top: int = 5, bottom: str = "10
         if across.low <= mark.t <= across.high:
             at = percent(across(mark.t))
             anchor = "start" if across(mark.t) < 0.7 else "end"
-            words = f'<text x="{at}" y="{-top - 5}" text-anchor="{anchor}">{text(mark.label)}</text>' if label else ""
+            words = (
+                f'<text x="{at}" y="{-top - 5}" text-anchor="{anchor}">{text(clipped(mark.label, 40))}</text>'
+                if label
+                else ""
+            )
             dot = f'<circle cx="{at}" cy="{-top}" r="3"/>' if top else ""
             parts.append(
                 f'<g class="mark">{title(f"{duration(mark.t)}: {mark.label}")}'
