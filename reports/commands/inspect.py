@@ -1,0 +1,396 @@
+"""``render``, ``graph``, ``place``, ``schema`` and ``catalog``: looking without simulating."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from models.errors import InputError, Problem, Where
+from models.objects import KubeObject, Missing, Rendered
+
+if TYPE_CHECKING:
+    from models.cluster import Cluster
+    from sim.placement import Placement
+
+
+def read_paths(paths: Sequence[Path], *, renderer: str = "builtin", show_secrets: bool = False) -> Rendered:
+    """Everything that the paths render to, in order; ``-`` is standard input. Raises InputError with all problems."""
+    from models.render import render_text, render_tree
+
+    total, problems = Rendered(), []
+    failure: type[InputError] = InputError
+    for path in paths:
+        try:
+            if str(path) == "-":
+                total += render_text(sys.stdin.buffer.read(), show_secrets=show_secrets)
+            else:
+                total += render_tree(path, renderer=renderer, show_secrets=show_secrets)
+        except InputError as error:
+            failure = type(error)
+            problems.extend(error.problems)
+    if problems:
+        raise failure(problems)
+    return total
+
+
+# ------------------------------------------------------------------------------------------------- render
+
+
+def render_paths(paths: Sequence[Path], output_format: str, origin: bool, show_secrets: bool, renderer: str) -> bool:
+    """Print what the paths render to; true when nothing is missing."""
+    rendered = read_paths(paths, renderer=renderer, show_secrets=show_secrets)
+    if output_format == "json":
+        content = {
+            "schema": "stowplan/render/v1",
+            "objects": [
+                {"origin": _origin(item), "object": item.manifest} if origin else item.manifest
+                for item in rendered.objects
+            ],
+            "missing": [_missing(entry) for entry in rendered.missing],
+        }
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        _print_yaml(rendered.objects, origin)
+    for entry in rendered.missing:
+        typer.echo(f"not seen: {entry.kind} {entry.what} ({entry.origin}): {entry.reason}", err=True)
+    return rendered.complete
+
+
+def _print_yaml(objects: Sequence[KubeObject], origin: bool) -> None:
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    for index, item in enumerate(objects):
+        if index:
+            typer.echo("---")
+        if origin:
+            typer.echo(f"# {item.origin}")
+        typer.echo(yaml.dump(item.manifest, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000), nl=False)
+
+
+def _origin(item: KubeObject) -> dict[str, Any]:
+    origin = item.origin
+    return {"file": origin.file, "line": origin.line, "provenance": origin.provenance, "by": origin.by}
+
+
+def _missing(entry: Missing) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "what": entry.what,
+        "file": entry.origin.file,
+        "line": entry.origin.line,
+        "reason": entry.reason,
+        "hides": entry.hides,
+        "modelled": entry.modelled,
+    }
+
+
+# ------------------------------------------------------------------------------------------------- graph
+
+
+def show_graph(
+    paths: Sequence[Path],
+    output_format: str,
+    output: Path | None,
+    *,
+    namespaces: Sequence[str],
+    kinds: Sequence[str],
+    explain: tuple[str, str] | None,
+    overrides: Path | None,
+    renderer: str,
+) -> None:
+    """Print or write the dependency graph in a format, or the evidence for one edge."""
+    from models.graph.overrides import find_overrides, load_overrides
+
+    from models.graph import analysis, build, export
+    from models.platform import read_platform
+    from reports.write import write_text
+
+    platform = read_platform(read_paths(paths, renderer=renderer))
+    file = overrides or find_overrides(paths)
+    graph = build.build_graph(platform, overrides=load_overrides(file) if file is not None else None)
+    if explain is not None:
+        typer.echo("\n".join(export.explain(graph, *explain)))
+        return
+    findings = analysis.findings(graph, platform)
+    shown = export.subgraph(graph, namespaces=namespaces, kinds=kinds)
+    text = export.render(shown, output_format, findings=findings, missing=platform.rendered.missing)
+    if output is None:
+        typer.echo(text)
+    else:
+        write_text(output, text)
+    for entry in platform.rendered.missing:
+        typer.echo(f"not seen: {entry.kind} {entry.what} ({entry.origin}): {entry.hides or entry.reason}", err=True)
+    for finding in findings:
+        typer.echo(f"{finding.severity}: {finding.code} {finding.where}: {finding.title}", err=True)
+
+
+# ------------------------------------------------------------------------------------------------- place
+
+
+def place_tree(paths: Sequence[Path], scenario: Path | None, nodes: Sequence[str], seed: int, as_json: bool) -> None:
+    """Place a tree on hardware and print head-room, what waits, and what each node loss leaves."""
+    from models.catalog import load_timings
+    from models.cluster import build_cluster
+    from models.platform import read_platform
+    from models.scenario import Cluster as ClusterSpec
+    from models.scenario_file import load_scenario
+    from sim.placement import place_platform
+
+    if scenario is None and not (paths and nodes):
+        raise InputError(
+            Problem(Where(), "no hardware", "name a tree and --nodes 3xm920q:server, or a --scenario that has both")
+        )
+    timings = load_timings()
+    if scenario is not None:
+        loaded = load_scenario(scenario, trees=paths)
+        spec = loaded.scenario.spec.cluster
+        trees: Sequence[Path] = loaded.tree_paths()
+        timings = timings.with_overrides(spec.timers)
+        if nodes:
+            spec = spec.model_copy(update={"nodes": parse_nodes(nodes)})
+    else:
+        spec, trees = ClusterSpec(nodes=parse_nodes(nodes)), paths
+    cluster = build_cluster(spec, timings=timings)
+    platform = read_platform(read_paths(trees))
+    placement = place_platform(platform, cluster, seed=seed, timings=timings)
+    answer = _placement_answer(placement, cluster)
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        _print_placement(answer)
+
+
+def parse_nodes(texts: Sequence[str]) -> tuple[Any, ...]:
+    """``3xm920q:server`` as node rows of a scenario. Without any server, the first kind of machine becomes one."""
+    from models.scenario import Node
+
+    rows, problems = [], []
+    for index, text in enumerate(texts):
+        match = re.fullmatch(r"(?:(\d+)x)?([a-z0-9][-a-z0-9]*)(?::(server|agent))?", text)
+        if match is None or match[1] == "0":
+            problems.append(
+                Problem(Where(field=f"--nodes {text}"), "not of the form COUNTxMACHINE[:server]", "3xm920q")
+            )
+            continue
+        name = match[2] if len(texts) > 1 else "node"
+        rows.append(
+            Node.model_validate(
+                {
+                    "name": f"{name}{index}" if any(name == other.name for other in rows) else name,
+                    "machine": match[2],
+                    "count": int(match[1] or 1),
+                    "role": match[3] or ("agent" if rows else "server"),
+                }
+            )
+        )
+    if problems:
+        raise InputError(problems)
+    return tuple(rows)
+
+
+def _placement_answer(placement: Placement, cluster: Cluster) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from sim.placement import lose_node
+
+    losses = [lose_node(placement, node.name) for node in cluster.nodes]
+    return {
+        "schema": "stowplan/placement/v1",
+        "nodes": [asdict(room) for room in placement.node_rooms()],
+        "namespaces": [asdict(use) for use in placement.namespace_uses()],
+        "quotas": [asdict(use) for use in placement.quota_uses()],
+        "pods": [
+            {
+                "pod": pod.key,
+                "workload": pod.workload,
+                "node": pod.node,
+                "state": pod.state,
+                "message": pod.message,
+                "qos": pod.qos,
+                "priority": pod.priority,
+                "cpu_request_m": pod.cpu_request_m,
+                "memory_request_b": pod.memory_request_b,
+                "pins": [pin.says(pod.workload) for pin in pod.pins],
+            }
+            for pod in placement.pods
+        ],
+        "losses": [
+            {
+                "node": loss.node,
+                "moved": [{"pod": pod, "node": node} for pod, node in loss.moved],
+                "pending": [
+                    {
+                        "pod": item.pod,
+                        "message": item.message,
+                        "pins": [pin.says(item.workload) for pin in item.pins],
+                    }
+                    for item in loss.unplaced
+                ],
+            }
+            for loss in losses
+        ],
+        "missing": [_missing(entry) for entry in placement.platform.rendered.missing],
+    }
+
+
+def _print_placement(answer: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from models.rules.quantity import format_bytes, format_millicores
+
+    console = Console(highlight=False, soft_wrap=True)
+
+    def share(part: int, whole: int) -> str:
+        return f"{part / whole:.0%}" if whole else "-"
+
+    nodes = _table("Nodes", "node", "pods", "CPU requested", "of", "", "memory requested", "of", "")
+    for row in answer["nodes"]:
+        cpu, memory = row["cpu_requests_m"], row["memory_requests_b"]
+        nodes.add_row(
+            row["node"],
+            str(row["pods"]),
+            format_millicores(cpu),
+            format_millicores(row["cpu_allocatable_m"]),
+            share(cpu, row["cpu_allocatable_m"]),
+            _gib(memory),
+            _gib(row["memory_allocatable_b"]),
+            share(memory, row["memory_allocatable_b"]),
+        )
+    console.print(nodes)
+    spaces = _table("Namespaces", "namespace", "pods", "CPU requests", "CPU limits", "memory requests", "memory limits")
+    for row in answer["namespaces"]:
+        spaces.add_row(
+            row["namespace"],
+            str(row["pods"]),
+            format_millicores(row["cpu_requests_m"]),
+            format_millicores(row["cpu_limits_m"]),
+            format_bytes(row["memory_requests_b"]),
+            format_bytes(row["memory_limits_b"]),
+        )
+    console.print(spaces)
+    waiting = [pod for pod in answer["pods"] if pod["state"] != "placed"]
+    console.print(f"{len(answer['pods']) - len(waiting)} pods placed, {len(waiting)} not", markup=False)
+    for pod in waiting:
+        console.print(f"  {pod['state']}: {pod['pod']}: {pod['message']}", markup=False)
+    for loss in answer["losses"]:
+        console.print(
+            f"\nlosing {loss['node']}: {len(loss['moved'])} pods move, {len(loss['pending'])} find no place",
+            markup=False,
+        )
+        for item in loss["pending"]:
+            why = "; ".join(item["pins"]) or item["message"]
+            console.print(f"  {item['pod']}: {why}", markup=False)
+    if answer["missing"]:
+        console.print(f"\n{len(answer['missing'])} things of this tree could not be had:", markup=False)
+        for entry in answer["missing"]:
+            console.print(f"  {entry['kind']} {entry['what']} ({entry['file']}:{entry['line']})", markup=False)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    return table
+
+
+# ------------------------------------------------------------------------------------------------- schema, catalog
+
+
+def scenario_schema() -> str:
+    """The JSON Schema of the scenario file."""
+    from models.scenario import Scenario
+
+    content = Scenario.model_json_schema(by_alias=True)
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}, indent=2)
+
+
+def print_catalog(section: str, as_json: bool) -> None:
+    """List one part of the catalogues."""
+    rows = _catalog_rows(section)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+
+    table = _table(f"{len(rows)} {section}", *rows[0])
+    for column in table.columns:
+        column.justify = "left"
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(highlight=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return escape(value if isinstance(value, str) else json.dumps(value))
+
+
+def _catalog_rows(section: str) -> list[dict[str, Any]]:
+    from models.catalog import load_apps, load_hardware, load_timings
+    from models.scenario import FAULT_ACTIONS
+
+    if section == "machines":
+        return [
+            {
+                "id": machine.id,
+                "name": machine.name,
+                "cpu": machine.cpu,
+                "threads": machine.threads,
+                "memory_gb": machine.mem_typical_gb,
+                "speed": machine.speed_single,
+                "ref_cores": machine.ref_cores,
+                "idle_w": machine.idle_w,
+                "load_w": machine.load_w,
+                "confidence": machine.confidence["cpu_score"],
+            }
+            for machine in load_hardware().machines.values()
+        ]
+    if section == "disks":
+        return [disk.model_dump() for disk in load_hardware().disks.values()]
+    if section == "timings":
+        return [
+            {
+                "key": item.key,
+                "value": item.value,
+                "unit": item.unit,
+                "meaning": item.meaning,
+                "confidence": item.confidence,
+                "source": item.source,
+            }
+            for item in load_timings().entries.values()
+        ]
+    if section == "faults":
+        return [{"type": kind, "actions": ", ".join(actions)} for kind, actions in FAULT_ACTIONS.items()]
+    return [
+        {
+            "name": profile.name,
+            "role": profile.role,
+            "images": ", ".join(profile.images),
+            "idle_cpu_m": profile.idle_cpu_m,
+            "idle_mem_mib": profile.idle_mem_mib,
+            "workers": profile.workers,
+            "startup_s": profile.startup_s,
+            "operations": ", ".join(f"{op.name} {op.cpu_ms:g} ms" for op in profile.operations),
+            "confidence": profile.confidence,
+        }
+        for profile in load_apps().profiles
+    ]

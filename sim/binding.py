@@ -1,0 +1,175 @@
+"""The wire between the platform simulation and the request engine: what happens there is told here, at its instant.
+
+Platform time is 0 at the end of the warm-up; engine time is 0 at its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from sim.compile import Compiled
+from sim.engine import Engine, Notice
+from sim.platform.observer import PlatformObserver
+from sim.platform.state import PodSim
+
+INTERNET = "internet"
+
+
+class EngineBinding(PlatformObserver):
+    """Keeps an engine in step with a platform simulation.
+
+    The engine is advanced to the time of every platform event before the event acts, never by ticks. ``oom`` holds
+    notices that the platform has not answered yet.
+    """
+
+    def __init__(self, engine: Engine, compiled: Compiled, warm_up: float) -> None:
+        self.engine = engine
+        self.compiled = compiled
+        self.warm_up = warm_up
+        self.notices: list[Notice] = []
+        self._slots: dict[int, int] = {}
+        self._pods: dict[int, PodSim] = {}
+        self._ready: dict[str, dict[int, PodSim]] = {}
+        self._measured = warm_up <= 0.0
+        self._cpu: dict[str, tuple[float, dict[int, float]]] = {}
+
+    def advance(self, t: float) -> list[PodSim]:
+        """Run requests up to platform time ``t``; stops early, returning pods that are out of memory at that moment."""
+        target = t + self.warm_up
+        while True:
+            if not self._measured and target >= self.warm_up:
+                if self._step(self.warm_up):
+                    return self._taken()
+                self.engine.reset_measures()
+                self._measured = True
+            if self._step(target):
+                return self._taken()
+            if self.engine.now >= target:
+                return []
+
+    @property
+    def now(self) -> float:
+        """The engine's clock in platform time."""
+        return self.engine.now - self.warm_up
+
+    def _step(self, until: float) -> bool:
+        """Advance; true when a pod ran out of memory."""
+        while self.engine.now < until:
+            stop = self.engine.advance(until)
+            self.notices.extend(notice for notice in stop.notices if notice.kind == "oom")
+            if self.notices:
+                return True
+            if not stop.notices:
+                return False
+        return False
+
+    def _taken(self) -> list[PodSim]:
+        found = [self._pods[notice.slot] for notice in self.notices if notice.slot in self._pods]
+        for notice in self.notices:
+            self.engine.kill_pod(notice.slot, how="reset")
+        self.notices.clear()
+        return found
+
+    # ------------------------------------------------------------------------------------------- pods
+
+    def pod_answers(self, t: float, pod: PodSim) -> None:
+        self.advance(t)
+        workload = pod.controller.model.workload.id
+        if workload not in self.compiled.stations or pod.node is None:
+            return
+        slot = self._slots.get(pod.uid)
+        if slot is not None:
+            self.engine.revive(slot)
+        else:
+            slot = self.engine.add_pod(self.compiled.station(workload, pod.key, pod.node.name))
+            self._slots[pod.uid] = slot
+            self._pods[slot] = pod
+        self._ready.setdefault(workload, {})[pod.uid] = pod
+        self._own_endpoints(workload)
+
+    def pod_stops(self, t: float, pod: PodSim, how: Literal["reset", "blackhole", "drain"]) -> None:
+        self.advance(t)
+        slot = self._slots.get(pod.uid)
+        if slot is None:
+            return
+        if how == "drain":
+            self.engine.drain_pod(slot)
+        else:
+            self.engine.kill_pod(slot, how=how)
+        workload = pod.controller.model.workload.id
+        self._ready.get(workload, {}).pop(pod.uid, None)
+        self._own_endpoints(workload)
+
+    def pod_removed(self, t: float, pod: PodSim) -> None:
+        self.advance(t)
+        slot = self._slots.pop(pod.uid, None)
+        if slot is not None:
+            self._pods.pop(slot, None)
+            self.engine.remove_pod(slot)
+
+    def _own_endpoints(self, workload: str) -> None:
+        """A workload that is entered without a Service (a tunnel) is reached at whatever answers."""
+        service = self.compiled.services.get(workload)
+        if service is not None:
+            self.engine.set_endpoints(service, [self._slots[uid] for uid in self._ready.get(workload, {})])
+
+    def endpoints_changed(self, t: float, service: str, pods: Sequence[PodSim]) -> None:
+        self.advance(t)
+        index = self.compiled.services.get(service)
+        if index is not None:
+            self.engine.set_endpoints(index, [self._slots[pod.uid] for pod in pods if pod.uid in self._slots])
+
+    # ------------------------------------------------------------------------------------------- machines and lines
+
+    def node_changed(self, t: float, node: str, up: bool) -> None:
+        self.advance(t)
+        self.engine.set_node(self.compiled.nodes[node], up=up)
+
+    def link_changed(
+        self,
+        t: float,
+        node: str,
+        *,
+        up: bool = True,
+        delay_s: float = 0.0,
+        loss: float = 0.0,
+        bandwidth_bps: float | None = None,
+    ) -> None:
+        self.advance(t)
+        names = ("uplink", "downlink") if node == INTERNET else (f"nic {node}",)
+        for name in names:
+            index = self.compiled.links[name]
+            line = self.compiled.program.links[index]
+            bandwidth = line.bandwidth if bandwidth_bps is None else min(bandwidth_bps, line.bandwidth)
+            self.engine.set_link(index, up=up, rtt=line.rtt + delay_s, loss=loss, bandwidth=bandwidth)
+
+    def disk_changed(self, t: float, node: str, *, failing: bool = False, delay_s: float = 0.0) -> None:
+        self.advance(t)
+        self.engine.set_disk(self.compiled.nodes[node], failing=failing, extra_latency=delay_s)
+
+    def node_stressed(self, t: float, node: str, cores: float) -> None:
+        self.advance(t)
+        self.engine.stress(self.compiled.nodes[node], cores)
+
+    def pod_memory_stressed(self, t: float, pod: PodSim, size_b: int) -> None:
+        self.advance(t)
+        slot = self._slots.get(pod.uid)
+        if slot is not None:
+            self.engine.stress_memory(slot, float(size_b))
+
+    def cpu_utilisation(self, t: float, workload: str) -> float | None:
+        """Mean CPU use per ready pod since the last question as a share of its request; None for the first question,
+        without pods, or without a request."""
+        self.advance(t)
+        used = self.engine.measures().pod_cpu_s
+        slots = [self._slots[uid] for uid in self._ready.get(workload, {})]
+        now = {slot: float(used[slot]) for slot in slots if slot < len(used)}
+        before = self._cpu.get(workload)
+        self._cpu[workload] = (t, now)
+        station = self.compiled.stations.get(workload)
+        if before is None or not now or station is None or t <= before[0] or station.cpu_weight <= 2.0:
+            return None
+        request = station.cpu_weight / 1024.0
+        cores = [(value - before[1].get(slot, 0.0)) / (t - before[0]) for slot, value in now.items()]
+        return sum(max(value, 0.0) for value in cores) / len(cores) / request
