@@ -3,8 +3,8 @@
 Everything here is a frozen value without behaviour over time. The compiler turns graph, placement, profiles and
 scenario into one :class:`Program`; an engine (``sim.engine``) runs it. Things refer to each other by index (``node``,
 ``service``, ``operation``, ``link``, ``disk``, ``pool``, ``route``), and every thing carries its name, so the tuples
-are the index-to-name tables at the same time. Units: seconds, bytes, cores (1.0 = one core of the node), core-seconds of
-work on a core of speed 1.
+are the index-to-name tables at the same time. Units: seconds, bytes, cores (1.0 = one core of the node), core-seconds
+of work on a core of speed 1.
 """
 
 from __future__ import annotations

@@ -1,0 +1,299 @@
+"""Find what is wrong with a program before it runs: all problems at once.
+
+An overload is no error (it may be the answer), see :func:`offered_load`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from models.errors import InputError, Problem, Where
+from sim.program import (
+    Cache,
+    Call,
+    Cpu,
+    Deny,
+    DiskIo,
+    Draw,
+    Hold,
+    Instruction,
+    Operation,
+    PodStation,
+    Policy,
+    Program,
+    RateLimit,
+    Source,
+    Transfer,
+    Wait,
+)
+
+MAX_COUNT = 1 << 18
+"""Calls of one instruction: random counters leave 20 bits per instruction, two counters a call."""
+
+
+def check_program(program: Program) -> None:
+    """Raise ``InputError`` with every problem of the program."""
+    problems = list(find_problems(program))
+    if problems:
+        raise InputError(problems)
+
+
+def find_problems(program: Program) -> Iterator[Problem]:
+    """Everything that makes no sense, in the order of the program's fields."""
+    for node in program.nodes:
+        at = f"node {node.name}"
+        yield from _positive(at, cores=node.cores, speed=node.speed)
+        yield from _index(at, "nic", node.nic, program.links, optional=True)
+    for link in program.links:
+        yield from _positive(f"link {link.name}", bandwidth=link.bandwidth)
+        yield from _not_negative(f"link {link.name}", rtt=link.rtt)
+        yield from _share(f"link {link.name}", loss=link.loss)
+    for disk in program.disks:
+        at = f"disk {disk.name}"
+        yield from _positive(
+            at, read_bandwidth=disk.read_bandwidth, write_bandwidth=disk.write_bandwidth, channels=disk.channels
+        )
+        yield from _not_negative(at, op_latency=disk.op_latency, fsync=disk.fsync)
+    for pod in program.pods:
+        yield from pod_problems(program, pod)
+    for operation in program.operations:
+        yield from _operation(program, operation)
+    yield from _cycles(program)
+    for source in program.sources:
+        yield from _source(program, source)
+    yield from _positive("program", bin_width=program.bin_width)
+    yield from _not_negative("program", bins=program.bins, lan_rtt=program.lan_rtt, exemplars=program.exemplars)
+
+
+def pod_problems(program: Program, pod: PodStation) -> Iterator[Problem]:
+    """What is wrong with one pod."""
+    at = f"pod {pod.name}"
+    yield from _index(at, "service", pod.service, program.services)
+    yield from _index(at, "node", pod.node, program.nodes)
+    yield from _index(at, "disk", pod.disk, program.disks, optional=True)
+    yield from _positive(at, cpu_weight=pod.cpu_weight, cpu_limit=pod.cpu_limit)
+    yield from _not_negative(
+        at,
+        workers=pod.workers,
+        idle_cores=pod.idle_cores,
+        memory_base=pod.memory_base,
+        memory_per_request=pod.memory_per_request,
+        memory_growth=pod.memory_growth,
+    )
+
+
+def _operation(program: Program, operation: Operation) -> Iterator[Problem]:
+    at = f"operation {operation.name}"
+    yield from _index(at, "service", operation.service, program.services)
+    for position, instruction in enumerate(operation.instructions):
+        place = f"{at} instruction {position}"
+        yield from _instruction(program, place, instruction)
+        if isinstance(instruction, Cache) and position + instruction.skip >= len(operation.instructions):
+            yield _problem(place, f"skip {instruction.skip} leads past the end", "skip only what a miss costs")
+
+
+def _instruction(program: Program, at: str, instruction: Instruction) -> Iterator[Problem]:
+    match instruction:
+        case Cpu(work):
+            yield from _draw(at, work)
+        case Wait(time):
+            yield from _draw(at, time)
+        case Call():
+            yield from _index(at, "operation", instruction.operation, program.operations)
+            yield from _share(at, probability=instruction.probability)
+            if not 0 <= instruction.count <= MAX_COUNT:
+                yield _problem(at, f"count is {instruction.count}", f"between 0 and {MAX_COUNT}")
+            yield from _policy(at, instruction.policy)
+        case Cache():
+            yield from _share(at, hit_ratio=instruction.hit_ratio)
+            yield from _index(at, "service", instruction.service, program.services, optional=True)
+            yield from _not_negative(at, skip=instruction.skip, warm_up=instruction.warm_up)
+        case DiskIo():
+            yield from _index(at, "disk", instruction.disk, program.disks, optional=True)
+            yield from _not_negative(
+                at,
+                read_bytes=instruction.read_bytes,
+                write_bytes=instruction.write_bytes,
+                ops=instruction.ops,
+                fsyncs=instruction.fsyncs,
+            )
+        case Transfer():
+            yield from _index(at, "link", instruction.link, program.links, optional=True)
+            yield from _draw(at, instruction.size)
+        case Deny(probability):
+            yield from _share(at, probability=probability)
+        case RateLimit(average, burst):
+            yield from _not_negative(at, average=average, burst=burst)
+        case Hold():
+            yield from _draw(at, instruction.time)
+            yield from _index(at, "pool", instruction.pool, program.pools, optional=True)
+            yield from _index(at, "link", instruction.link, program.links, optional=True)
+            yield from _not_negative(
+                at, amount=instruction.amount, bandwidth=instruction.bandwidth, cores=instruction.cores
+            )
+
+
+def _policy(at: str, policy: Policy) -> Iterator[Problem]:
+    yield from _positive(at, timeout=policy.timeout, hedge=policy.hedge, dial=policy.dial)
+    yield from _not_negative(
+        at,
+        retries=policy.retries,
+        backoff=policy.backoff,
+        budget=policy.budget,
+        breaker_failures=policy.breaker_failures,
+        breaker_open=policy.breaker_open,
+    )
+    yield from _share(at, jitter=policy.jitter)
+    if math.isinf(policy.dial):
+        yield _problem(at, "dial is inf", "a connection must be given up at some time")
+
+
+def _source(program: Program, source: Source) -> Iterator[Problem]:
+    at = f"source {source.name}"
+    yield from _index(at, "route", source.route, program.routes)
+    if not source.mix:
+        yield _problem(at, "mix is empty", "name at least one operation")
+    for operation, weight in source.mix:
+        yield from _index(at, "operation", operation, program.operations)
+        yield from _positive(at, weight=weight)
+    kinds = [bool(source.rates), source.users > 0, bool(source.trace)]
+    if sum(kinds) != 1:
+        yield _problem(at, "has not exactly one of rates, users and trace", "choose one kind of arrivals")
+    for rate in source.rates:
+        yield from _not_negative(at, rate=rate)
+    yield from _positive(at, segment=source.segment)
+    yield from _not_negative(at, cv=source.cv, rtt=source.rtt, users=source.users)
+    yield from _share(at, edge_hits=source.edge_hits)
+    yield from _draw(at, source.think)
+    yield from _policy(at, source.policy)
+    if any(later < earlier for earlier, later in zip(source.trace, source.trace[1:], strict=False)):
+        yield _problem(at, "trace is not sorted", "sort the arrival times")
+    if source.trace and (source.trace[0] < 0.0 or not math.isfinite(source.trace[-1])):
+        yield _problem(at, "trace leaves the run", "times are seconds from the start, finite and not negative")
+    if source.trace_operations and len(source.trace_operations) != len(source.trace):
+        yield _problem(at, "trace_operations and trace differ in length", "one operation per arrival")
+    if any(not 0 <= position < len(source.mix) for position in source.trace_operations):
+        yield _problem(at, "trace_operations leaves the mix", "positions count from 0")
+    if source.users and source.think.mean <= 0.0 and not math.isfinite(source.policy.timeout):
+        yield from _endless(program, at, source)
+
+
+def _endless(program: Program, at: str, source: Source) -> Iterator[Problem]:
+    """Users who do not think and ask for nothing would ask without end in one instant."""
+    if any(not program.operations[operation].instructions for operation, _ in source.mix):
+        yield _problem(at, "users without think time ask for an operation that takes no time", "set think")
+
+
+def _cycles(program: Program) -> Iterator[Problem]:
+    """Operations that call themselves in a circle."""
+    callees: dict[int, list[int]] = {}
+    for operation, _, call in program.calls():
+        if 0 <= call.operation < len(program.operations):
+            callees.setdefault(operation, []).append(call.operation)
+    done: set[int] = set()
+    for start in range(len(program.operations)):
+        path: list[int] = []
+        stack = [(start, iter(callees.get(start, ())))] if start not in done else []
+        path.extend(node for node, _ in stack)
+        while stack:
+            node, following = stack[-1]
+            step = next(following, None)
+            if step is None:
+                stack.pop()
+                path.pop()
+                done.add(node)
+            elif step in path:
+                circle = [*path[path.index(step) :], step]
+                names = " -> ".join(program.operations[index].name for index in circle)
+                yield _problem(f"operation {program.operations[step].name}", f"call cycle {names}", "remove one call")
+            elif step not in done:
+                stack.append((step, iter(callees.get(step, ()))))
+                path.append(step)
+
+
+def offered_load(program: Program) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean CPU work per second (cores at speed 1) of the open sources, by node and by service, without failures.
+
+    The work of a service is spread evenly over its initial pods. A node whose load is at or above cores * speed
+    has no steady state.
+    """
+    visits = [0.0] * len(program.operations)
+    for source in program.sources:
+        total = sum(weight for _, weight in source.mix)
+        rate = sum(source.rates) / len(source.rates) if source.rates else 0.0
+        for operation, weight in source.mix:
+            visits[operation] += rate * (1.0 - source.edge_hits) * weight / total
+    for operation in _callers_first(program):
+        reach = 1.0
+        pending: list[tuple[int, float]] = []  # (instructions left to skip over, share that skips)
+        for instruction in program.operations[operation].instructions:
+            pending = [(left - 1, share) for left, share in pending if left > 0]
+            share = reach * math.prod(1.0 - hit for _, hit in pending)
+            if isinstance(instruction, Cache):
+                pending.append((instruction.skip, instruction.hit_ratio))
+            elif isinstance(instruction, Deny):
+                reach *= 1.0 - instruction.probability
+            elif isinstance(instruction, Call):
+                visits[instruction.operation] += visits[operation] * share * instruction.probability * instruction.count
+    by_service = [0.0] * len(program.services)
+    for index, operation_spec in enumerate(program.operations):
+        work = sum(step.work.mean for step in operation_spec.instructions if isinstance(step, Cpu))
+        by_service[operation_spec.service] += visits[index] * work
+    by_node = [sum(pod.idle_cores for pod in program.pods if pod.node == node) for node in range(len(program.nodes))]
+    for service, load in enumerate(by_service):
+        pods = [pod for pod in program.pods if pod.service == service]
+        for pod in pods:
+            by_node[pod.node] += load / len(pods)
+    return tuple(by_node), tuple(by_service)
+
+
+def _callers_first(program: Program) -> list[int]:
+    """Operations in an order in which every caller comes before what it calls."""
+    waiting = [0] * len(program.operations)
+    callees: dict[int, list[int]] = {}
+    for operation, _, call in program.calls():
+        waiting[call.operation] += 1
+        callees.setdefault(operation, []).append(call.operation)
+    order = [index for index, count in enumerate(waiting) if count == 0]
+    for operation in order:
+        for callee in callees.get(operation, ()):
+            waiting[callee] -= 1
+            if waiting[callee] == 0:
+                order.append(callee)
+    return order
+
+
+# ------------------------------------------------------------------------------------------------- small checks
+
+
+def _problem(at: str, what: str, way_out: str) -> Problem:
+    return Problem(Where(field=at), what, way_out)
+
+
+def _positive(at: str, **values: float) -> Iterator[Problem]:
+    for name, value in values.items():
+        if not value > 0.0:
+            yield _problem(at, f"{name} is {value}", "must be positive")
+
+
+def _not_negative(at: str, **values: float) -> Iterator[Problem]:
+    for name, value in values.items():
+        if not value >= 0.0:
+            yield _problem(at, f"{name} is {value}", "must not be negative")
+
+
+def _share(at: str, **values: float) -> Iterator[Problem]:
+    for name, value in values.items():
+        if not 0.0 <= value <= 1.0:
+            yield _problem(at, f"{name} is {value}", "must be between 0 and 1")
+
+
+def _draw(at: str, draw: Draw) -> Iterator[Problem]:
+    yield from _not_negative(at, mean=draw.mean, cv=draw.cv)
+
+
+def _index(at: str, name: str, value: int, things: Iterable[object], optional: bool = False) -> Iterator[Problem]:
+    count = len(tuple(things))
+    if not (-1 if optional else 0) <= value < count:
+        yield _problem(at, f"{name} {value} does not exist", f"there are {count}")

@@ -1,0 +1,257 @@
+"""CPU, links and disk bandwidth of the reference engine: work that flows at rates which change at events.
+
+A :class:`Resource` has a capacity that its active groups share. On a machine a group is a pod: pods get capacity by
+weight (weighted max-min fairness, what CFS approaches: Linux Documentation/scheduler/sched-design-CFS.rst), no thread
+more than one core, and a pod that has used its quota of a period is throttled to the period's end (CFS bandwidth
+control, Documentation/scheduler/sched-bwc.rst). A link or a disk has one group whose transfers share everything.
+
+All threads of a group advance at the same speed, so a group keeps one virtual time: the work that a thread would have
+got since the group became busy. A thread that comes with demand d at virtual time V is done when it reaches V + d
+(Parekh and Gallager 1993 for the idea).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from sim.program import CFS_PERIOD_S
+
+
+class Group:
+    """The threads of one pod on its machine, or the transfers of one link or disk."""
+
+    def __init__(self, resource: Resource, weight: float = 1.0, limit: float = math.inf, phase: float = 0.0) -> None:
+        self.resource = resource
+        self.weight = weight
+        self.limit = limit
+        self.phase = phase
+        self.threads: list[tuple[float, int, Any]] = []  # (virtual time of the end, order of begin, visit)
+        self.holds = 0  # streams that keep cores busy
+        self.load = 0.0  # threads + cores of streams
+        self.rate = 0.0  # capacity in use
+        self.speed = 0.0  # work per second of one thread
+        self.virtual = 0.0
+        self.touched = 0.0
+        self.changed = False
+        self.due = math.inf
+        self.due_is_completion = True
+        self.budget = limit * CFS_PERIOD_S
+        self.boundary = 0.0
+        self.throttled = False
+        # measures
+        self.accounted = 0.0
+        self.used = 0.0
+        self.busy_s = 0.0
+        self.throttled_s = 0.0
+        self.throttled_periods = 0
+
+    @property
+    def active(self) -> bool:
+        return bool(self.threads) or self.holds > 0
+
+    def throttled_until(self, now: float) -> float:
+        """Throttled time up to ``now``."""
+        return self.throttled_s - (self.boundary - now if self.throttled else 0.0)
+
+    def next_boundary(self, now: float) -> float:
+        """The first period boundary after ``now``."""
+        k = math.floor((now - self.phase) / CFS_PERIOD_S)
+        while self.phase + (k + 1) * CFS_PERIOD_S <= now:
+            k += 1
+        while self.phase + k * CFS_PERIOD_S > now:
+            k -= 1
+        return self.phase + (k + 1) * CFS_PERIOD_S
+
+    def touch(self, now: float) -> None:
+        """Bring virtual time and budget up to ``now`` at the rates that applied since the last touch."""
+        elapsed = now - self.touched
+        if elapsed <= 0.0:
+            return
+        self.resource.account(self, now)
+        self.virtual += self.speed * elapsed
+        if math.isfinite(self.limit) and not self.throttled:
+            if now < self.boundary:
+                self.budget -= self.rate * elapsed
+            else:
+                self.boundary = self.next_boundary(now)
+                self.budget = self.limit * CFS_PERIOD_S - self.rate * (now - (self.boundary - CFS_PERIOD_S))
+        self.touched = now
+
+    def plan(self) -> None:
+        """When the next thread is done or the budget is used up, should nothing change before."""
+        completion = math.inf
+        if self.threads and self.speed > 0.0:
+            completion = self.touched + max(min(self.threads)[0] - self.virtual, 0.0) / self.speed
+        exhaustion = math.inf
+        if math.isfinite(self.limit) and self.rate > 0.0:
+            at = self.touched + max(self.budget, 0.0) / self.rate
+            if at < self.boundary:
+                exhaustion = at
+            elif self.rate > self.limit:
+                exhaustion = self.boundary + self.limit * CFS_PERIOD_S / self.rate
+        self.due_is_completion = completion <= exhaustion
+        self.due = min(completion, exhaustion)
+
+
+class Resource:
+    """A machine's cores (``shares`` True), or a line whose single group gets all capacity."""
+
+    def __init__(
+        self,
+        capacity: float,
+        speed: float,
+        shares: bool,
+        mark_dirty: Callable[[Resource], None],
+        wake: Callable[[Any], None],
+        account: Callable[[Group, float, float, float], None],
+    ) -> None:
+        self.capacity = capacity
+        self.speed = speed
+        self.shares = shares
+        self.held = 0.0  # bandwidth that streams keep (lines only)
+        self.mark_dirty = mark_dirty
+        self.wake = wake
+        self.on_use = account
+        self.groups: list[Group] = []  # the active ones
+        self.due = math.inf
+        self.due_group: Group | None = None
+        self.dirty = False
+        self.order = 0
+
+    # ------------------------------------------------------------------------------------------- membership
+
+    def add(self, group: Group, visit: Any, demand: float, now: float, order: int) -> None:
+        """A thread begins ``demand`` of work."""
+        self._wake_up(group, now)
+        group.threads.append((group.virtual + demand, order, visit))
+        group.load += 1.0
+        self.mark_dirty(self)
+
+    def remove(self, group: Group, visit: Any, now: float) -> None:
+        """A thread is taken away before its end."""
+        group.touch(now)
+        group.threads = [thread for thread in group.threads if thread[2] is not visit]
+        group.load -= 1.0
+        self._settle(group)
+
+    def hold(self, group: Group, cores: float, now: float) -> None:
+        """A stream keeps ``cores`` busy."""
+        self._wake_up(group, now)
+        group.holds += 1
+        group.load += cores
+        self.mark_dirty(self)
+
+    def unhold(self, group: Group, cores: float, now: float) -> None:
+        """The stream ends."""
+        group.touch(now)
+        group.holds -= 1
+        group.load -= cores
+        self._settle(group)
+
+    def _wake_up(self, group: Group, now: float) -> None:
+        group.touch(now)
+        group.changed = True
+        if not group.active:
+            self.groups.append(group)
+            if group.throttled and now >= group.boundary:
+                self._release(group, now)
+            elif group.throttled:
+                group.due = group.boundary
+
+    def _settle(self, group: Group) -> None:
+        group.changed = True
+        if not group.active:
+            group.load = 0.0
+            group.virtual = 0.0
+            group.rate = group.speed = 0.0
+            group.due = math.inf
+            index = self.groups.index(group)
+            self.groups[index] = self.groups[-1]
+            self.groups.pop()
+        self.mark_dirty(self)
+
+    # ------------------------------------------------------------------------------------------- events
+
+    def account(self, group: Group, now: float) -> None:
+        """Book what the group used since the last time."""
+        if now > group.accounted:
+            self.on_use(group, group.accounted, now, group.rate + (0.0 if self.shares else self.held))
+            group.accounted = now
+
+    def fire(self, now: float) -> None:
+        """The event that ``due`` announced: threads are done, a budget is used up, or a period begins."""
+        group = self.due_group
+        assert group is not None
+        if group.throttled:
+            group.touch(now)
+            self._release(group, now)
+        elif group.due_is_completion:
+            group.touch(now)
+            group.virtual = min(group.threads)[0]
+            done = sorted(thread for thread in group.threads if thread[0] <= group.virtual)
+            group.threads = [thread for thread in group.threads if thread[0] > group.virtual]
+            for _, _, visit in done:
+                group.load -= 1.0
+                self.wake(visit)
+            self._settle(group)
+            return
+        else:
+            group.touch(now)
+            group.budget = 0.0
+            group.throttled = True
+            group.throttled_periods += 1
+            group.throttled_s += group.boundary - now
+            group.rate = group.speed = 0.0
+            group.due = group.boundary
+        self.mark_dirty(self)
+
+    def _release(self, group: Group, now: float) -> None:
+        group.throttled = False
+        group.budget = group.limit * CFS_PERIOD_S
+        group.boundary = group.next_boundary(now)
+        group.changed = True
+
+    def resolve(self, now: float) -> None:
+        """Share the capacity anew and find the next event."""
+        for group, rate in self._rates():
+            speed = self.speed * (rate / group.load)
+            if rate != group.rate or speed != group.speed:
+                group.touch(now)
+                group.rate, group.speed = rate, speed
+                group.changed = True
+            if group.changed:
+                group.touch(now)
+                group.plan()
+                group.changed = False
+        self.due, self.due_group = math.inf, None
+        for group in self.groups:
+            if group.due < self.due:
+                self.due, self.due_group = group.due, group
+
+    def _rates(self) -> list[tuple[Group, float]]:
+        """Weighted max-min fair rates of the groups that may run."""
+        running = [group for group in self.groups if not group.throttled]
+        if not self.shares:
+            return [(group, max(self.capacity - self.held, 0.0)) for group in running]
+        total = 0.0
+        for group in running:
+            total += group.load
+        if total <= self.capacity:
+            return [(group, group.load) for group in running]
+        room, weight = self.capacity, 0.0
+        for group in running:
+            weight += group.weight
+        satisfied: set[int] = set()
+        found = True
+        while found:
+            found = False
+            level = room / weight if weight > 0.0 else 0.0
+            for group in running:
+                if id(group) not in satisfied and group.load <= group.weight * level:
+                    satisfied.add(id(group))
+                    room -= group.load
+                    weight -= group.weight
+                    found = True
+        return [(group, group.load if id(group) in satisfied else group.weight * level) for group in running]
