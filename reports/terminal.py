@@ -9,8 +9,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from models.findings import Finding, Severity
-from reports.document import Report, Table
-from reports.formats import EMPTY, NUMERIC, cell, number, printable
+from reports.document import Cell, Column, Estimate, Report, Table
+from reports.formats import EMPTY, NUMERIC, cell, interval, number, printable, scalar
 
 FINDINGS, ROUTES = 6, 14
 """So many of each are printed; the rest is counted."""
@@ -75,12 +75,20 @@ def _print_routes(table: Table, console: Console) -> None:
         column = table.columns[position]
         grid.add_column(column.title, justify="right" if column.type in NUMERIC else "left", overflow="fold")
     for row in table.rows[:ROUTES]:
-        texts = [printable(cell(row[position], table.columns[position])) for position in places]
-        grid.add_row(*(Text(text, style="dim" if text == EMPTY else "") for text in texts))
+        grid.add_row(*(_cell_text(row[position], table.columns[position]) for position in places))
     _head(console, "Routes")
     console.print(Padding(grid, (0, 0, 0, 2)))
     if len(table.rows) > ROUTES:
         console.print(Padding(Text(f"and {len(table.rows) - ROUTES} more in the report", style="dim"), (0, 0, 0, 2)))
+
+
+def _cell_text(value: Cell, column: Column) -> Text:
+    """A cell; the interval of an estimate stands below its mean."""
+    if isinstance(value, Estimate):
+        bounds = interval(value, column.type) or "no interval"
+        return Text.assemble(scalar(value, column.type), "\n", (bounds, "dim"))
+    shown = printable(cell(value, column))
+    return Text(shown, style="dim" if shown == EMPTY else "")
 
 
 def _print_trust(report: Report, console: Console) -> None:
