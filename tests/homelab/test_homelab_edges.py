@@ -1,7 +1,7 @@
 """The hand-written list of edges agrees with the manifests, and the network policies let every one of them through.
 
-What can be read off a reference (selectors, monitors, routes, claims, settings) is compared in both directions; calls are
-found by looking for the names of services in the environment, the arguments and the settings of each workload.
+What can be read off a reference (selectors, monitors, routes, claims, settings) is compared in both directions;
+calls are found by looking for the names of services in each workload's environment, arguments and settings.
 """
 
 from __future__ import annotations
