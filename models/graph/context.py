@@ -1,0 +1,132 @@
+"""What all rules of the graph share: the platform, its hosts and routes, and the names of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from models.graph.classify import Classifier
+from models.graph.environment import Environment
+from models.graph.hosts import Hosts
+from models.graph.routes import EntryRoute, entry_routes
+from models.graph.schema import Edge, Evidence, Strength, node_id
+from models.objects import KubeObject, Missing, Origin
+from models.operators.make import maps
+from models.platform import Platform, Workload
+
+
+@dataclass(frozen=True)
+class Dangling:
+    """A reference that nothing in the tree answers: who refers, to which node, and where it says so."""
+
+    source: str
+    target: str
+    namespace: str
+    evidence: Evidence
+    optional: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """Shared look-ups of one platform, each made once."""
+
+    platform: Platform
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """Host names."""
+        return Hosts(self.platform)
+
+    @cached_property
+    def routes(self) -> tuple[EntryRoute, ...]:
+        """Ways in."""
+        return entry_routes(self.platform)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """What containers read."""
+        return Environment(self.platform)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """Kinds of calls."""
+        return Classifier(self.platform)
+
+    @cached_property
+    def _owners(self) -> Mapping[str, str]:
+        """Workload id to node id: a workload that an operator made stands under its custom resource."""
+        found = {}
+        for workload in self.platform.workloads:
+            found[workload.id] = workload.id
+            if workload.provenance == "derived":
+                for owner in maps(workload.object.metadata.get("ownerReferences")):
+                    found[workload.id] = node_id(str(owner.get("kind")), workload.namespace, str(owner.get("name")))
+        return found
+
+    def node_of(self, workload: Workload | str) -> str:
+        """The node of a workload."""
+        name = workload if isinstance(workload, str) else workload.id
+        return self._owners.get(name, name)
+
+    @cached_property
+    def workloads_of(self) -> Mapping[str, tuple[Workload, ...]]:
+        """Node id to the workloads that stand under it."""
+        found: dict[str, list[Workload]] = {}
+        for workload in self.platform.workloads:
+            found.setdefault(self.node_of(workload), []).append(workload)
+        return {node: tuple(listed) for node, listed in found.items()}
+
+    @cached_property
+    def charts(self) -> Mapping[str, tuple[Missing, str]]:
+        """Charts that could not be read, by node id, with the namespace of the release as far as it is known."""
+        found = {}
+        for item in self.platform.rendered.missing:
+            if item.kind == "chart" and not item.modelled:
+                namespace = item.namespace or self._namespace_near(item.origin.file)
+                release = item.release or item.what.split(" ")[0].rpartition("/")[2]
+                found[node_id("Chart", namespace, release)] = (item, namespace)
+        return found
+
+    def _namespace_near(self, file: str) -> str:
+        """The namespace of the objects that are written below the folder of ``file``: the most frequent one."""
+        folder = file.rpartition("/")[0]
+        while folder:
+            counted: dict[str, int] = {}
+            for item in self.platform.rendered.objects:
+                if item.namespace and item.origin.file.startswith(folder + "/"):
+                    counted[item.namespace] = counted.get(item.namespace, 0) + 1
+            if counted:
+                return min(counted, key=lambda name: (-counted[name], name))
+            folder = folder.rpartition("/")[0]
+        return ""
+
+    @cached_property
+    def route_hosts(self) -> Mapping[str, tuple[EntryRoute, ...]]:
+        """Public host name to its routes."""
+        found: dict[str, list[EntryRoute]] = {}
+        for route in self.routes:
+            found.setdefault(route.host, []).append(route)
+        return {host: tuple(listed) for host, listed in found.items()}
+
+
+def edge(
+    source: str,
+    target: str,
+    kind: str,
+    rule: str,
+    origin: Origin,
+    field: str,
+    text: str = "",
+    *,
+    strength: Strength = Strength.HARD,
+    confidence: float = 1.0,
+    **details: object,
+) -> Edge:
+    """An edge with one piece of evidence."""
+    return Edge(source, target, kind, strength, (Evidence(rule, origin, field, text, confidence),), details)
+
+
+def id_of(item: KubeObject) -> str:
+    """The node id of an object."""
+    return node_id(item.kind, item.namespace, item.name)

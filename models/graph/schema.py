@@ -1,0 +1,160 @@
+"""What the graph may hold: kinds of nodes and edges with their meaning, strength and confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from models.objects import Origin
+
+
+class Strength(StrEnum):
+    """How much the source needs the target: it fails without it, degrades, or only waits for it at its start."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    STARTUP = "startup"
+
+
+_RANK = {Strength.STARTUP: 0, Strength.SOFT: 1, Strength.HARD: 2}
+
+
+def stronger(left: Strength, right: Strength) -> Strength:
+    """The stronger of two strengths: hard before soft before start-up."""
+    return max(left, right, key=lambda item: _RANK[item])
+
+
+EDGE_KINDS: Mapping[str, str] = {
+    "routes-to": "requests that enter at the source go on to the target",
+    "guarded-by": "every request of the source passes the middleware first",
+    "selects": "the Service sends to pods of the target",
+    "calls": "the source calls the target over the network",
+    "queries": "the source keeps its data in the target database",
+    "caches-in": "the source keeps a cache, queue or session store in the target",
+    "mounts": "pods of the source mount the claim",
+    "scrapes": "the source reads metrics of the target",
+    "ships-logs-to": "the source sends logs to the target",
+    "ships-traces-to": "the source sends traces to the target",
+    "ships-metrics-to": "the source pushes metrics to the target",
+    "issues": "the issuer signs the certificate",
+    "backs-up": "the source makes copies of the target",
+    "uses": "the source reads settings or secrets from the target",
+    "makes": "a controller makes the target because of the source",
+    "binds": "the claim takes its volume from the target",
+    "governed-by": "quota, limit range, disruption budget, autoscaler or policy of the source",
+    "links-to": "the source names the public address of the target: a link or redirect, no dependency",
+    "reaches-out-to": "the source uses a host outside of the cluster",
+}
+"""Every kind of edge and what it says. The verdict of network policies is on the edge: ``allowed`` and ``policy``."""
+
+NETWORK_KINDS = frozenset(
+    {"calls", "queries", "caches-in", "scrapes", "ships-logs-to", "ships-traces-to", "ships-metrics-to"}
+)
+"""Kinds that are traffic from pods of the source to pods of the target."""
+
+DEPENDENCY_KINDS = NETWORK_KINDS | {"routes-to", "guarded-by", "selects", "mounts", "uses", "binds"}
+"""Kinds along which an outage of the target reaches the source."""
+
+ROLES: Mapping[str, str] = {
+    "Edge": "DNS, CDN and firewall in front of the platform, or the local network",
+    "LoadBalancerAddress": "an address that a load balancer announces",
+    "External": "a host outside of the cluster",
+    "Chart": "a Helm chart that could not be read: whatever it runs is hidden behind this node",
+    "Route": "an ingress route",
+    "Middleware": "something a request passes before the backend",
+    "Service": "a stable name in front of pods",
+    "Workload": "something that runs pods",
+    "Database": "a database cluster that an operator runs",
+    "Cache": "a cache that an operator runs",
+    "Claim": "a volume claim",
+    "Volume": "a volume",
+    "StorageClass": "a way to make volumes",
+    "Certificate": "a certificate, its issuer or its store",
+    "Secret": "a Secret, by name",
+    "Config": "a ConfigMap",
+    "Namespace": "a namespace",
+    "Policy": "a quota, limit range, disruption budget, autoscaler or network policy",
+    "Backup": "a schedule or a copy of data",
+    "Monitor": "something that tells Prometheus what to scrape",
+    "Missing": "something that is named and that no object provides",
+    "Other": "any other object",
+}
+"""Every role that a node can have and what it means; the node's ``kind`` is the Kubernetes kind."""
+
+_ROLE_KINDS = {
+    "Route": """IngressRoute IngressRouteTCP IngressRouteUDP Ingress HTTPRoute GRPCRoute TLSRoute TCPRoute UDPRoute
+        Gateway TraefikService""",
+    "Middleware": "Middleware MiddlewareTCP",
+    "Service": "Service",
+    "Workload": """Deployment StatefulSet DaemonSet ReplicaSet Job CronJob Pod Prometheus PrometheusAgent Alertmanager
+        ThanosRuler Pooler""",
+    "Database": "Cluster",
+    "Cache": "Dragonfly Redis RedisCluster RedisReplication RedisSentinel RedisFailover Valkey",
+    "Claim": "PersistentVolumeClaim",
+    "Volume": "PersistentVolume",
+    "StorageClass": "StorageClass VolumeSnapshotClass",
+    "Certificate": "Certificate Issuer ClusterIssuer TLSStore",
+    "Secret": "Secret SealedSecret ExternalSecret SecretStore ClusterSecretStore",
+    "Config": "ConfigMap",
+    "Namespace": "Namespace",
+    "Policy": """ResourceQuota LimitRange PodDisruptionBudget HorizontalPodAutoscaler NetworkPolicy PriorityClass
+        CiliumNetworkPolicy""",
+    "Backup": "ScheduledBackup Backup Schedule ReplicationSource VolumeSnapshot",
+    "Monitor": "ServiceMonitor PodMonitor Probe ScrapeConfig",
+    "Edge": "Edge",
+    "LoadBalancerAddress": "LoadBalancerAddress",
+    "External": "External",
+    "Chart": "Chart",
+}
+_ROLE_OF = {kind: role for role, kinds in _ROLE_KINDS.items() for kind in kinds.split()}
+
+
+def role_of(kind: str) -> str:
+    """The role of a node of that kind."""
+    return _ROLE_OF.get(kind, "Other")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One reason for an edge: the rule that fired, where, in which field, and what was seen there.
+
+    confidence in [0, 1]: 1 the API says so (a reference by name); 0.9 a full cluster name or URL; 0.7 a bare name in a
+    field that holds hosts; 0.5 and less a guess from names alone.
+    """
+
+    rule: str
+    origin: Origin
+    field: str
+    text: str
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One edge before it enters the graph. ``details``: attributes such as ``port``, ``allowed``, ``policy``."""
+
+    source: str
+    target: str
+    kind: str
+    strength: Strength
+    evidence: tuple[Evidence, ...]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def confidence(self) -> float:
+        """The confidence of the best evidence."""
+        return max((item.confidence for item in self.evidence), default=0.0)
+
+    def merged(self, other: Edge) -> Edge:
+        """Both edges as one: the stronger strength, all evidence, best first; details of the earlier one win."""
+        seen = dict.fromkeys((*self.evidence, *other.evidence))
+        ordered = tuple(sorted(seen, key=lambda item: -item.confidence))
+        details = {**other.details, **{key: value for key, value in self.details.items() if value is not None}}
+        return Edge(self.source, self.target, self.kind, stronger(self.strength, other.strength), ordered, details)
+
+
+def node_id(kind: str, namespace: str, name: str) -> str:
+    """The id of a node: "Kind namespace/name", "Kind name" for one without a namespace."""
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"

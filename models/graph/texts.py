@@ -1,0 +1,127 @@
+"""Finds hosts in free text: URLs and DSNs, cluster names, ``host:port``, keyed hosts, commands that wait."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_URL = re.compile(
+    r"\b([a-z][a-z0-9+.\-]{0,30})://(?:[^\s/@'\"`]*@)?(\[[0-9a-f:]+\]|[a-z0-9_](?:[\w.\-]*\w)?\.?)"
+    r"(?::(\d{1,5}))?([^\s'\"<>`)\]},;]*)",
+    re.IGNORECASE,
+)
+_CLUSTER = re.compile(
+    r"(?<![\w.\-/@$}])((?:[a-z0-9_](?:[\w\-]*\w)?\.)+svc(?:\.[a-z][a-z0-9\-]*)*)\.?(?::(\d{1,5}))?(?![\w\-])",
+    re.IGNORECASE,
+)
+_HOST_PORT = re.compile(r"(?<![\w.\-/:@$}])([a-z0-9](?:[a-z0-9.\-]*[a-z0-9])?):(\d{2,5})(?![\w.:])")
+_KEYED = re.compile(
+    r"\b[\w.\-]*(?:host(?:name)?|server|addr(?:ess)?|endpoint|upstream|url)['\"\]]*\s*(?:=>|=|:)\s*['\"]?"
+    r"([a-z0-9](?:[a-z0-9.\-]*[a-z0-9])?)(?::(\d{1,5}))?(?=['\"\s,;)]|$)",
+    re.IGNORECASE,
+)
+_COMMANDS = (
+    re.compile(r"\b(?:nc|ncat|netcat)\s+(?:-\w+\s+(?:\d+\s+)?)*([a-z0-9][\w.\-]*)\s+(\d{1,5})\b", re.IGNORECASE),
+    re.compile(r"/dev/tcp/([a-z0-9][\w.\-]*)/(\d{1,5})\b", re.IGNORECASE),
+    re.compile(r"\b(?:nslookup|getent hosts|ping(?: -\w+(?: \d+)?)*)\s+([a-z0-9][\w.\-]*)()", re.IGNORECASE),
+    re.compile(r"(?:^|\s)(?:-h|--host(?:name)?)[\s=]+([a-z0-9][\w.\-]*)()", re.IGNORECASE),
+)
+_COMMENT = re.compile(r"^\s*(?:#|//|;|--\s).*$", re.MULTILINE)
+_SHELL_VARIABLE = re.compile(r"\$(?:\((\w+)\)|\{(\w+)(?::?-[^{}]*)?\}|(\w+))")
+_LIMIT = 200_000
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A host that a text names. ``how``: "url", "cluster", "host:port", "key" or "command"; ``text`` as written."""
+
+    host: str
+    port: int | None
+    scheme: str
+    path: str
+    how: str
+    text: str
+
+    @property
+    def confidence(self) -> float:
+        """How sure it is that this really is a host."""
+        return {"cluster": 1.0, "url": 0.95, "host:port": 0.8, "command": 0.8, "key": 0.7}[self.how]
+
+
+def mentions(text: str, *, strip_comments: bool = True) -> Iterator[Mention]:
+    """Every host in ``text``, the surest reading of each place first; at most the first 200 kB are read."""
+    text = text[:_LIMIT]
+    if strip_comments and "\n" in text:
+        text = _COMMENT.sub("", text)
+    taken: list[tuple[int, int]] = []
+
+    def free(match: re.Match[str]) -> bool:
+        return not any(start < match.end() and match.start() < end for start, end in taken)
+
+    if "://" in text:
+        for match in _URL.finditer(text):
+            taken.append(match.span())
+            port = _port(match[3]) or _scheme_port(match[1])
+            yield Mention(match[2], port, match[1].lower(), match[4] or "", "url", _shown(match))
+    if ".svc" in text:
+        for match in _CLUSTER.finditer(text):
+            if free(match):
+                taken.append(match.span())
+                yield Mention(match[1], _port(match[2]), "", "", "cluster", match[0])
+    for pattern in _COMMANDS:
+        for match in pattern.finditer(text):
+            if free(match):
+                taken.append(match.span())
+                yield Mention(match[1], _port(match[2]), "", "", "command", match[0].strip())
+    if ":" in text:
+        for match in _HOST_PORT.finditer(text):
+            if free(match) and not match[1].replace(".", "").isdigit():
+                taken.append(match.span())
+                yield Mention(match[1], _port(match[2]), "", "", "host:port", match[0])
+    for match in _KEYED.finditer(text):
+        if free(match):
+            yield Mention(match[1], _port(match[2]), "", "", "key", match[0].strip())
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """``$(NAME)`` as the kubelet expands it and ``$NAME``/``${NAME}`` as a shell does; unknown names stay."""
+    if "$" not in text:
+        return text
+    return _SHELL_VARIABLE.sub(lambda match: values.get(match[1] or match[2] or match[3], match[0]), text)
+
+
+def _port(text: str | None) -> int | None:
+    return int(text) if text and 0 < int(text) < 65536 else None
+
+
+def _scheme_port(scheme: str) -> int | None:
+    return _SCHEME_PORTS.get(scheme.lower().partition("+")[0])
+
+
+_SCHEME_PORTS = {
+    "http": 80,
+    "https": 443,
+    "ws": 80,
+    "wss": 443,
+    "postgres": 5432,
+    "postgresql": 5432,
+    "mysql": 3306,
+    "mariadb": 3306,
+    "mongodb": 27017,
+    "redis": 6379,
+    "rediss": 6379,
+    "amqp": 5672,
+    "nats": 4222,
+    "memcached": 11211,
+    "ldap": 389,
+    "ldaps": 636,
+    "smtp": 25,
+    "mqtt": 1883,
+}
+
+
+def _shown(match: re.Match[str]) -> str:
+    """A URL without its user information: a password there is nobody's business."""
+    port = f":{match[3]}" if match[3] else ""
+    return f"{match[1]}://{match[2]}{port}{(match[4] or '').partition('?')[0]}"
