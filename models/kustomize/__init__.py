@@ -17,24 +17,19 @@ from models.kustomize.metadata import (
     ORIGIN_ANNOTATION,
     TRANSFORMATIONS_ANNOTATION,
     BuildOrigin,
-    origin_text,
-    transformations_text,
 )
 from models.kustomize.names import add_hashes, set_string_entries
-from models.kustomize.nodes import Tree
 from models.kustomize.references import fix_references
-from models.kustomize.resource import Gvk, Resource, ResMap
+from models.kustomize.resource import Gvk, ResMap, Resource, validated
 from models.kustomize.state import BuildState
 from models.kustomize.target import METADATA_LABELS, Accumulator, Target
 from models.kustomize.variables import resolve_vars
-from models.objects import KubeObject, Rendered
+from models.objects import KubeObject, Manifest, Rendered
 
 __all__ = ["KUSTOMIZATION_NAMES", "ChartRenderer", "ChartRequest", "build", "is_kustomization_root"]
 
 LOCAL_CONFIG = "config.kubernetes.io/local-config"
 BUILD_METADATA = ("managedByLabel", "originAnnotations", "transformerAnnotations")
-_INTERNAL = "internal.config.kubernetes.io/"
-_INTERNAL_LEGACY = ("config.kubernetes.io/index", "config.kubernetes.io/path", "config.k8s.io/id")
 
 
 def is_kustomization_root(directory: Path) -> bool:
@@ -83,7 +78,10 @@ def build(
     add_hashes(gathered.resources)
     fix_references(gathered.resources, gathered.config.name_reference)
     resolve_vars(gathered.resources, gathered.variables, gathered.config.var_reference)
-    resources = ResMap(item for item in gathered.resources if not _is_local(item))
+    for item in gathered.resources:
+        validated(item.tree, Where(item.origin.file, item.origin.line))
+    resources = ResMap()
+    resources.append_all(item for item in gathered.resources if not _is_local(item))
     ordered = _ordered(resources, kustomization)
     _label_manager(ordered, state)
     objects = tuple(KubeObject(_finished(item, state), item.origin) for item in ordered)
@@ -99,18 +97,12 @@ def _label_manager(resources: ResMap, state: BuildState) -> None:
         set_string_entries(resources, dict([MANAGED_BY]), [METADATA_LABELS])
 
 
-def _finished(item: Resource, state: BuildState) -> Tree:
-    annotations = {
-        key: value
-        for key, value in item.annotations.items()
-        if not key.startswith(_INTERNAL) and key not in _INTERNAL_LEGACY
-    }
-    annotations.pop(ORIGIN_ANNOTATION, None)
-    annotations.pop(TRANSFORMATIONS_ANNOTATION, None)
-    if "originAnnotations" in state.build_metadata and item.built_from is not None:
-        annotations[ORIGIN_ANNOTATION] = origin_text(item.built_from)
-    if "transformerAnnotations" in state.build_metadata and item.changed_by:
-        annotations[TRANSFORMATIONS_ANNOTATION] = transformations_text(item.changed_by)
+def _finished(item: Resource, state: BuildState) -> Manifest:
+    annotations = item.annotations
+    if "originAnnotations" not in state.build_metadata:
+        annotations.pop(ORIGIN_ANNOTATION, None)
+    if "transformerAnnotations" not in state.build_metadata:
+        annotations.pop(TRANSFORMATIONS_ANNOTATION, None)
     item.set_string_map("annotations", annotations)
     return item.finish()
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from models.kustomize.nodes import Scalar, Tree, is_null, kind_name, new_string, split_path, text_of
+from models.kustomize.nodes import Tree, is_null, kind_name, new_string, split_path, text_of
 from models.kustomize.resource import Gvk, split_api_version
-from models.yamldoc.scalars import STR
+from models.yamldoc.scalars import STR, Scalar
 
 ORDER_FIRST = (
     "Namespace",
@@ -123,10 +123,11 @@ class Config:
 
     def merge(self, other: Config) -> Config:
         """Both together. Raises ConflictError when two specifications disagree."""
-        if other == EMPTY or (self._default and other._default):
+        if self._default and other._default:
             return self
-        if self == EMPTY:
-            return other
+        return _merged(self, other)
+
+    def _merged_with(self, other: Config) -> Config:
         merged: dict[str, Any] = {}
         for item in fields(self):
             if item.name == "_default":
@@ -144,6 +145,13 @@ class Config:
             if isinstance(specs, tuple):
                 changes[item.name] = tuple(sorted(specs, key=lambda spec: gvk_sort_key(spec[0])))
         return replace(self, **changes)
+
+
+@lru_cache(maxsize=64)
+def _merged(one: Config, other: Config) -> Config:
+    merged = one._merged_with(other)
+    # the built-in specifications stay what they are when nothing is merged with them, and are then cheap to merge
+    return other if other._default and merged == other else merged
 
 
 EMPTY = Config()
@@ -213,7 +221,7 @@ def default_config() -> Config:
             )
         elif key in _KEYS:
             parts[_KEYS[key]] = tuple(spec(row) for row in rows)
-    return replace(Config(**parts).ordered(), _default=True)
+    return replace(EMPTY.merge(Config(**parts).ordered()), _default=True)
 
 
 Setter = Callable[[Any, Any], None]

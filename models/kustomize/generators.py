@@ -13,10 +13,11 @@ from typing import Any
 from models.errors import Problem, RenderError, Where
 from models.kustomize.loader import Files
 from models.kustomize.nodes import Tree, new_string
-from models.kustomize.resource import Resource
+from models.kustomize.resource import BEHAVIOR, NEEDS_HASH, Resource
 from models.objects import Origin
 from models.yamldoc.scalars import BOOL, Quoted, Scalar
 
+BEHAVIORS = ("create", "merge", "replace")
 _SPACES = " \t\n\v\f\r\x85\xa0"
 
 
@@ -62,8 +63,10 @@ def generate(
     if options.get("immutable"):
         tree["immutable"] = Scalar(BOOL, "true")
     resource = Resource(tree, Origin(where.file, where.line, "generated", f"Kustomize {kind} generator"))
-    resource.needs_hash = not options.get("disableNameSuffixHash")
-    resource.behavior = args.get("behavior") or ""
+    if not options.get("disableNameSuffixHash"):
+        resource.enable(NEEDS_HASH)
+    behavior = args.get("behavior") or ""
+    resource.enable(BEHAVIOR, behavior if behavior in BEHAVIORS else "unspecified")
     return resource
 
 

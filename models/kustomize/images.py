@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from models.errors import Problem, RenderError, Where
-from models.kustomize.fieldspecs import MAP, STRING, FieldSpec
+from models.kustomize.fieldspecs import NOTHING, STRING, FieldSpec
 from models.kustomize.names import apply_to, put_scalar
 from models.kustomize.nodes import KindError, Tree, is_null, is_scalar, kind_name, text_of
-from models.kustomize.resource import Resource, ResMap
+from models.kustomize.resource import ResMap, Resource
 from models.kustomize.selectors import go_pattern
 from models.yamldoc.scalars import INT
 
@@ -69,7 +69,7 @@ def set_images(resources: ResMap, change: Mapping[str, Any], specs: Sequence[Fie
             continue
         _everywhere(item, item.tree, setter)
         for spec in specs:
-            apply_to(item, spec, setter, MAP if spec.create else 0)
+            apply_to(item, spec, setter, NOTHING)
 
 
 def _everywhere(item: Resource, node: Tree, setter: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -230,10 +231,7 @@ class Files:
                 Problem(where, f"'{name}' is a loop of symbolic links", "point the link at a file")
             ) from error
         except OSError as error:
-            loop = error.errno == 40
-            what = "is a loop of symbolic links" if loop else "does not exist"
-            if not joined.is_relative_to(self.repository):
-                what = f"lies outside of the repository {self.repository}"
+            what = "is a loop of symbolic links" if error.errno == errno.ELOOP else "does not exist"
             raise RenderError(
                 Problem(where, f"'{name}' {what} (looked at {self.display(joined)})", "check the path")
             ) from error

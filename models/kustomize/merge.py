@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from models.kustomize.nodes import KindError, Tree, is_null, kind_name, new_string, scalar_like, text_of
+from models.kustomize.nodes import KindError, Tree, is_null, kind_name, new_string, styled_like, text_of, write
 from models.yamldoc.scalars import Scalar
 
 DIRECTIVE = "$patch"
@@ -137,7 +137,7 @@ class _Merger:
             elif old is None:
                 result[name] = value
             elif value is not old:
-                result[name] = _styled(value, old)
+                write(result, name, styled_like(value, old))
         return result
 
     def _keyed_list(self, dest: Tree, origin: Tree, definition: Definition) -> Tree:
@@ -194,10 +194,6 @@ class _Merger:
                 _append_all(added, dest, valid_keys)
                 dest = added
         return dest
-
-
-def _styled(value: Tree, old: Tree) -> Tree:
-    return scalar_like(old, str(value), "!!str") if isinstance(value, str) and isinstance(old, str) else value
 
 
 def take_directive(node: Tree) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass, replace
 
+from models.yamldoc.scalars import STR, resolve
+
 ORIGIN_ANNOTATION = "config.kubernetes.io/origin"
 TRANSFORMATIONS_ANNOTATION = "alpha.config.kubernetes.io/transformations"
-MANAGED_BY = ("app.kubernetes.io/managed-by", "kustomize-v5.5.0")
-"""The label that ``managedByLabel`` sets."""
+MANAGED_BY = ("app.kubernetes.io/managed-by", "kustomize-(devel)")
+"""The label that ``managedByLabel`` sets; kubectl does not know the version of the Kustomize inside it."""
 
 
 @dataclass(frozen=True)
@@ -34,26 +36,25 @@ class BuildOrigin:
             (("apiVersion", "builtin"), ("kind", plugin)),
         )
 
-    def lines(self) -> list[str]:
-        """As YAML lines."""
+    def text(self, *, item: bool = False) -> str:
+        """As YAML; as the item of a list when asked."""
         lines = [f"path: {self.path}"] if self.path else []
         if self.configured_in:
             lines.append(f"configuredIn: {self.configured_in}")
         if self.configured_by:
             lines.append("configuredBy:")
-            lines.extend(f"  {key}: {value}" for key, value in self.configured_by if value)
-        return lines
+            lines.extend(f"  {key}: {_yaml(value)}" for key, value in self.configured_by if value)
+        if item:
+            lines = [("  " if index else "- ") + line for index, line in enumerate(lines)]
+        return "".join(f"{line}\n" for line in lines)
 
 
-def origin_text(origin: BuildOrigin) -> str:
-    """The value of the origin annotation."""
-    return "".join(f"{line}\n" for line in origin.lines())
+def _yaml(text: str) -> str:
+    """A name as Go's YAML writer puts it: in quotes when it would be read as something else."""
+    return f'"{text}"' if resolve(text, True)[0] != STR else text
 
 
-def transformations_text(origins: list[BuildOrigin]) -> str:
-    """The value of the transformations annotation."""
-    text = ""
-    for origin in origins:
-        for index, line in enumerate(origin.lines()):
-            text += f"{'  ' if index else '- '}{line}\n"
-    return text
+def origin_path(text: str) -> str:
+    """The path in an origin annotation."""
+    first = text.partition("\n")[0]
+    return first.removeprefix("path: ") if first.startswith("path: ") else ""

@@ -21,9 +21,10 @@ from models.kustomize.nodes import (
     scalar_like,
     set_text,
     text_of,
+    write,
 )
-from models.kustomize.resource import Gvk, Resource, ResMap, cluster_scoped_kinds
-from models.yamldoc.scalars import STR
+from models.kustomize.resource import NEEDS_HASH, Gvk, ResMap, Resource, cluster_scoped_kinds
+from models.yamldoc.scalars import STR, Shared
 
 _UNNAMED = (
     Gvk(kind="CustomResourceDefinition"),
@@ -38,7 +39,7 @@ def put_scalar(parent: Any, key: Any, text: str, tag: str = "") -> None:
     old = parent[key]
     if not is_scalar(old):
         raise KindError(f"wrong node kind: expected a scalar but got a {kind_name(old)} at '{key}'")
-    parent[key] = scalar_like(old, text, tag)
+    write(parent, key, scalar_like(old, text, tag))
 
 
 def apply_to(resource: Resource, spec: FieldSpec, setter: Setter, make: int) -> None:
@@ -64,7 +65,7 @@ def add_affix(resources: ResMap, affix: str, specs: Sequence[FieldSpec], *, suff
             if not original.selected_by(spec.gvk):
                 continue
             if spec.path == "metadata/name" and affix:
-                (item.suffixes if suffix else item.prefixes).append(affix)
+                item.add_affix(affix, suffix=suffix)
                 item.remember()
             apply_to(item, spec, setter, STRING)
 
@@ -73,14 +74,18 @@ def set_string_entries(resources: ResMap, entries: Mapping[str, str], specs: Seq
     """Write ``entries`` into the maps that ``specs`` name: labels and annotations."""
     for item in resources:
         for key in sorted(entries):
+            shared = Shared(STR, entries[key])
 
-            def setter(parent: Any, name: Any, key: str = key) -> None:
+            def setter(parent: Any, name: Any, key: str = key, shared: Shared = shared) -> None:
                 target = parent[name]
                 if is_null(target):
                     return
                 if not isinstance(target, dict):
                     raise KindError(f"wrong node kind: expected a map but got a {kind_name(target)} at '{name}'")
-                set_text(target, key, entries[key], STR)
+                if key in target:
+                    set_text(target, key, entries[key], STR)
+                else:
+                    target[key] = shared
 
             for spec in specs:
                 apply_to(item, spec, setter, MAP)
@@ -188,7 +193,7 @@ def content_hash(item: Resource) -> str:
 def add_hashes(resources: ResMap) -> None:
     """Append the content hash to the names of generated resources that want one."""
     for item in resources:
-        if item.needs_hash:
+        if item.enabled(NEEDS_HASH):
             suffix = content_hash(item)
             item.remember()
             item.set_name(f"{item.name}-{suffix}")

@@ -19,6 +19,7 @@ from models.yamldoc.scalars import (
     OddKey,
     Quoted,
     Scalar,
+    Shared,
     json_number,
     resolve,
     value_of,
@@ -52,7 +53,7 @@ def is_scalar(node: Tree) -> bool:
 
 def is_string(node: Tree) -> bool:
     """Whether ``node`` is a scalar whose tag is string or not yet known."""
-    return isinstance(node, str) or (isinstance(node, Scalar) and node.tag == "")
+    return isinstance(node, str) or (isinstance(node, Scalar) and node.tag in ("", STR))
 
 
 def kind_name(node: Tree) -> str:
@@ -77,6 +78,15 @@ def scalar_like(old: Tree, text: str, tag: str = "") -> Tree:
     return Scalar(tag, text, quoted)
 
 
+def styled_like(value: Tree, old: Tree) -> Tree:
+    """``value`` as it stands when it is written over ``old``: the quoting of what stood there stays."""
+    if isinstance(value, str) and is_scalar(old):
+        return scalar_like(old, str(value), STR)
+    if type(value) is Scalar and is_scalar(old):
+        return Scalar(value.tag, value.text, _quoted(old))
+    return value
+
+
 def retagged(old: Tree, text: str) -> Tree:
     """``text`` in the place of the scalar ``old``, keeping the tag and the quoting that ``old`` has."""
     if isinstance(old, Scalar):
@@ -92,15 +102,26 @@ def new_string(text: str) -> Tree:
 def set_text(parent: Any, key: Any, text: str, tag: str = "") -> None:
     """Write a scalar into a map or a list, keeping the quoting of what stood there."""
     old = parent.get(key) if isinstance(parent, dict) else parent[key]
-    parent[key] = new_string(text) if old is None else scalar_like(old, text, tag)
+    write(parent, key, new_string(text) if old is None else scalar_like(old, text, tag))
+
+
+def write(parent: Any, key: Any, value: Tree) -> None:
+    """Put ``value`` into a map or a list; a scalar that is shared changes wherever it stands."""
+    old = parent.get(key) if isinstance(parent, dict) else parent[key]
+    if isinstance(old, Shared) and isinstance(value, str | Scalar):
+        old.assign(value)
+    else:
+        parent[key] = value
 
 
 def copy_tree(node: Tree) -> Tree:
-    """A deep copy; scalars are immutable and shared."""
+    """A deep copy. Scalars are not copied, for they never change, but for those that stand in several places."""
     if isinstance(node, dict):
         return {key: copy_tree(value) for key, value in node.items()}
     if isinstance(node, list):
         return [copy_tree(value) for value in node]
+    if isinstance(node, Shared):
+        return Scalar(node.tag, node.text, node.quoted)
     return node
 
 

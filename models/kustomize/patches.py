@@ -15,8 +15,8 @@ from models.errors import InputError, Problem, RenderError, Where
 from models.kustomize.jsonpatch import apply_json_patch, decode_patch
 from models.kustomize.loader import Files, parse_config, parse_manifests
 from models.kustomize.merge import Schema, strategic_merge
-from models.kustomize.nodes import copy_tree, is_empty, set_text
-from models.kustomize.resource import Gvk, Resource, ResMap, merge_metadata
+from models.kustomize.nodes import is_empty, set_text
+from models.kustomize.resource import ALLOW_KIND_CHANGE, ALLOW_NAME_CHANGE, Gvk, ResMap, Resource, merge_metadata
 from models.kustomize.selectors import Selector
 from models.objects import Origin
 
@@ -86,8 +86,9 @@ def read_patch(value: Mapping[str, Any], base: Path, files: Files, where: Where)
         )
     options = value.get("options") or {}
     for patch in merges:
-        patch.allow_name_change = bool(options.get("allowNameChange"))
-        patch.allow_kind_change = bool(options.get("allowKindChange"))
+        for option, name in (("allowNameChange", ALLOW_NAME_CHANGE), ("allowKindChange", ALLOW_KIND_CHANGE)):
+            if options.get(option):
+                patch.enable(name)
     return Patch(where, text, merges=merges, target=target)
 
 
@@ -183,7 +184,8 @@ def merge_selected(resources: ResMap, selected: list[Resource], patch: Resource,
 def merge_into(item: Resource, patch: Resource, schema: Schema, where: Where) -> None:
     """Lay one patch over one resource, which keeps its name, kind and namespace unless the patch may change them."""
     name, namespace, kind = item.name, item.namespace, item.kind
-    if patch.allow_name_change or patch.allow_kind_change:
+    renames, retypes = patch.enabled(ALLOW_NAME_CHANGE), patch.enabled(ALLOW_KIND_CHANGE)
+    if renames or retypes:
         item.remember()
     try:
         merged = strategic_merge(patch.tree, item.tree, schema)
@@ -194,21 +196,23 @@ def merge_into(item: Resource, patch: Resource, schema: Schema, where: Where) ->
     item.tree = {} if merged is None else merged
     if is_empty(item.tree):
         return
-    if not patch.allow_kind_change:
+    if not retypes:
         set_text(item.tree, "kind", kind)
-    if not patch.allow_name_change:
+    if not renames:
         item.set_name(name)
     item.set_namespace(namespace)
 
 
 def apply_operations(item: Resource, operations: list[dict[str, Any]], where: Where) -> None:
     """Apply a JSON patch to one resource. Raises RenderError when an operation does not apply."""
+    memories = item.memories()
     try:
-        item.tree = apply_json_patch(copy_tree(item.tree), operations)
+        item.tree = apply_json_patch(item.tree, operations)
     except ValueError as error:
         raise RenderError(
             Problem(where, f"the JSON patch does not fit {item.describe()}: {error}", "check the path in the object")
         ) from error
+    item.set_string_map("annotations", {**item.annotations, **memories})
 
 
 def apply_merge_list(

@@ -38,12 +38,12 @@ from models.kustomize.patches import (
     merges_in,
     only_match,
     read_patch,
+    selector_from,
 )
 from models.kustomize.replacements import read_replacements, replace_fields
-from models.kustomize.resource import Resource, ResMap
+from models.kustomize.resource import ResMap, Resource
 from models.kustomize.selectors import Selector
 from models.kustomize.state import BuildState
-from models.kustomize.patches import selector_from
 
 Transformer = Callable[[ResMap], None]
 _META: Shape = {"name": str, "namespace": str}

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.kustomize.fieldspecs import BackReference, FieldSpec, apply_spec
 from models.kustomize.nodes import KindError, Tree, is_null, set_text, text_of
-from models.kustomize.resource import NO_NAMESPACE, Gvk, ResId, Resource, ResMap
+from models.kustomize.resource import NO_NAMESPACE, Gvk, ResId, ResMap, Resource
 
 
 def fix_references(resources: ResMap, references: Sequence[BackReference]) -> None:

@@ -26,8 +26,9 @@ from models.kustomize.nodes import (
     retagged,
     split_field_path,
     text_of,
+    write,
 )
-from models.kustomize.resource import DEFAULT_NAMESPACE, Gvk, ResId, Resource, ResMap
+from models.kustomize.resource import DEFAULT_NAMESPACE, Gvk, ResId, ResMap, Resource
 from models.kustomize.selectors import go_pattern, parse_label_selector
 from models.yamldoc.scalars import STR, Quoted, Scalar, resolve
 
@@ -253,7 +254,10 @@ class _Places:
                 found.extend(self.find(_Slot(items, index), rest))
         if found or self.create is None:
             return found
-        items.append(wanted if key == "" else {key: wanted})
+        made = wanted if key == "" else {key: wanted}
+        if not pattern.search(_yaml_text(wanted)):
+            raise ValueError(f"an element made for {step!r} does not match it; write the plain value, not a pattern")
+        items.append(made)
         return self._matching(slot, step, rest)
 
 
@@ -268,7 +272,8 @@ def _list(node: Tree, step: str) -> list[Tree]:
 def _yaml_text(node: Tree) -> str:
     """A scalar as it would be written in YAML: a string that looks like something else stands in quotes."""
     text = text_of(node)
-    if isinstance(node, Quoted) or (isinstance(node, str) and resolve(text)[0] != STR):
+    string = isinstance(node, str) or (isinstance(node, Scalar) and node.tag == STR)
+    if isinstance(node, Quoted) or (string and resolve(text)[0] != STR):
         return f'"{text}"'
     return text
 
@@ -291,6 +296,6 @@ def _put(slot: _Slot, value: Tree, options: Mapping[str, Any]) -> None:
             parts[index] = text
         new = retagged(value, delimiter.join(parts)) if is_scalar(value) else delimiter.join(parts)
     if is_scalar(old):
-        slot.container[slot.key] = retagged(old, text_of(new))
+        write(slot.container, slot.key, retagged(old, text_of(new)))
     else:
         slot.container[slot.key] = copy_tree(new)

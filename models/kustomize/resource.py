@@ -9,9 +9,10 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from models.errors import Problem, RenderError, Where
-from models.kustomize.metadata import BuildOrigin
+from models.kustomize.metadata import ORIGIN_ANNOTATION, TRANSFORMATIONS_ANNOTATION, BuildOrigin
 from models.kustomize.nodes import Tree, copy_tree, is_empty, is_null, new_string, plain, set_text, text_of
 from models.objects import Manifest, Origin
+from models.yamldoc.scalars import Quoted
 
 NO_NAMESPACE = "_non_namespaceable_"
 DEFAULT_NAMESPACE = "default"
@@ -78,48 +79,127 @@ def string_fields(node: Tree) -> dict[str, str]:
     return {str(key): text_of(value) for key, value in node.items()} if isinstance(node, dict) else {}
 
 
+_DOMAIN = "internal.config.kubernetes.io/"
+PREVIOUS_NAMES = _DOMAIN + "previousNames"
+PREVIOUS_NAMESPACES = _DOMAIN + "previousNamespaces"
+PREVIOUS_KINDS = _DOMAIN + "previousKinds"
+PREFIXES, SUFFIXES = _DOMAIN + "prefixes", _DOMAIN + "suffixes"
+BEHAVIOR, NEEDS_HASH = _DOMAIN + "generatorBehavior", _DOMAIN + "needsHashSuffix"
+ALLOW_NAME_CHANGE, ALLOW_KIND_CHANGE = _DOMAIN + "allowNameChange", _DOMAIN + "allowKindChange"
+_ENABLED = "enabled"
+_LEGACY = ("config.kubernetes.io/index", "config.kubernetes.io/path", "config.k8s.io/id")
+MEMORY = frozenset(
+    {
+        PREVIOUS_NAMES,
+        PREVIOUS_NAMESPACES,
+        PREVIOUS_KINDS,
+        PREFIXES,
+        SUFFIXES,
+        BEHAVIOR,
+        NEEDS_HASH,
+        ALLOW_NAME_CHANGE,
+        ALLOW_KIND_CHANGE,
+        _DOMAIN + "refBy",
+        _DOMAIN + "index",
+        _DOMAIN + "path",
+        _DOMAIN + "seqindent",
+        _DOMAIN + "id",
+        _DOMAIN + "annotations-migration-resource-id",
+        *_LEGACY,
+    }
+)
+"""Annotations in which Kustomize remembers things while it builds (api/resource/resource.go).
+
+They stand in the manifest as they do upstream, because what a patch does to annotations depends on whether there are any.
+"""
+
+
 class Resource:
     """A manifest tree plus what Kustomize remembers about it."""
 
-    __slots__ = (
-        "allow_kind_change",
-        "allow_name_change",
-        "behavior",
-        "built_from",
-        "changed_by",
-        "needs_hash",
-        "origin",
-        "prefixes",
-        "previous",
-        "suffixes",
-        "tree",
-        "var_names",
-    )
+    __slots__ = ("origin", "tree", "var_names")
 
     def __init__(self, tree: Tree, origin: Origin) -> None:
         self.tree: Tree = tree
         self.origin = origin
-        self.previous: list[tuple[str, str, str]] = []  # namespace, name, kind
-        self.prefixes: list[str] = []
-        self.suffixes: list[str] = []
-        self.needs_hash = False
-        self.behavior = ""
-        self.allow_name_change = False
-        self.allow_kind_change = False
         self.var_names: list[str] = []
-        self.built_from: BuildOrigin | None = None
-        self.changed_by: list[BuildOrigin] = []
 
     def copy(self) -> Resource:
         """A deep copy."""
         other = Resource(copy_tree(self.tree), self.origin)
-        other.previous = list(self.previous)
-        other.prefixes, other.suffixes = list(self.prefixes), list(self.suffixes)
-        other.needs_hash, other.behavior = self.needs_hash, self.behavior
-        other.allow_name_change, other.allow_kind_change = self.allow_name_change, self.allow_kind_change
         other.var_names = list(self.var_names)
-        other.built_from, other.changed_by = self.built_from, list(self.changed_by)
         return other
+
+    def _memory(self, name: str) -> str | None:
+        meta = self.tree.get("metadata")
+        annotations = meta.get("annotations") if isinstance(meta, dict) else None
+        value = annotations.get(name) if isinstance(annotations, dict) else None
+        return None if value is None else text_of(value)
+
+    def _list(self, name: str) -> list[str]:
+        text = self._memory(name)
+        return [] if text is None else text.split(",")
+
+    def _append(self, name: str, value: str) -> None:
+        if not value:
+            return
+        text = ",".join([*self._list(name), value])
+        meta = self.metadata()
+        if not isinstance(meta.get("annotations"), dict):
+            meta["annotations"] = {}
+        meta["annotations"][name] = Quoted(text)
+
+    def enable(self, name: str, value: str = _ENABLED) -> None:
+        """Remember a fact; all annotations become text on the way."""
+        self.set_string_map("annotations", {**self.annotations, name: value})
+
+    def enabled(self, name: str) -> bool:
+        """Whether a fact is remembered."""
+        return self._memory(name) == _ENABLED
+
+    @property
+    def behavior(self) -> str:
+        """The ``behavior:`` of the generator that made it."""
+        return self._memory(BEHAVIOR) or ""
+
+    @property
+    def prefixes(self) -> list[str]:
+        """The prefixes that its name got, in order."""
+        return self._list(PREFIXES)
+
+    @property
+    def suffixes(self) -> list[str]:
+        """The suffixes that its name got, in order."""
+        return self._list(SUFFIXES)
+
+    def add_affix(self, affix: str, *, suffix: bool) -> None:
+        """Remember a prefix or a suffix."""
+        self._append(SUFFIXES if suffix else PREFIXES, affix)
+
+    @property
+    def renamed(self) -> bool:
+        """Whether it had another identity before (or was at least asked to remember one)."""
+        return self._memory(PREVIOUS_NAMES) is not None
+
+    def built_from(self) -> str | None:
+        """The text of its origin annotation."""
+        return self._memory(ORIGIN_ANNOTATION)
+
+    def set_origin(self, origin: BuildOrigin) -> None:
+        """Write its origin annotation."""
+        self.enable(ORIGIN_ANNOTATION, origin.text())
+
+    def note_change(self, change: BuildOrigin) -> None:
+        """Write what changed it into an annotation (into that of its origin when it has none)."""
+        if self.built_from() is None:
+            self.set_origin(change)
+        else:
+            changes = self._memory(TRANSFORMATIONS_ANNOTATION) or ""
+            self.enable(TRANSFORMATIONS_ANNOTATION, changes + change.text(item=True))
+
+    def memories(self) -> dict[str, str]:
+        """All that is remembered, as annotations."""
+        return {key: value for key, value in self.annotations.items() if key.startswith(_DOMAIN) or key in _LEGACY}
 
     @property
     def kind(self) -> str:
@@ -169,16 +249,23 @@ class Resource:
 
     def previous_ids(self) -> list[ResId]:
         """The identities it had, oldest first."""
+        names = self._memory(PREVIOUS_NAMES)
+        if names is None:
+            return []
+        columns = (names.split(","), self._list(PREVIOUS_NAMESPACES), self._list(PREVIOUS_KINDS))
+        if len({len(column) for column in columns}) != 1:
+            raise self.error("number of previous names, previous namespaces and previous kinds not equal")
         group, version = split_api_version(self.api_version)
         return [
             ResId(Gvk(group, version, kind), name, namespace or DEFAULT_NAMESPACE)
-            for namespace, name, kind in self.previous
+            for name, namespace, kind in zip(*columns, strict=True)
         ]
 
     @property
     def original(self) -> ResId:
         """The first identity it had."""
-        return self.previous_ids()[0] if self.previous else self.current
+        previous = self.previous_ids()
+        return previous[0] if previous else self.current
 
     def all_ids(self) -> list[ResId]:
         """Every identity it had, and has."""
@@ -187,7 +274,9 @@ class Resource:
     def remember(self) -> None:
         """Keep the current identity among the previous ones."""
         current = self.current
-        self.previous.append((current.namespace, current.name, current.gvk.kind))
+        self._append(PREVIOUS_NAMES, current.name)
+        self._append(PREVIOUS_NAMESPACES, current.namespace)
+        self._append(PREVIOUS_KINDS, current.gvk.kind)
 
     def metadata(self) -> dict[str, Tree]:
         """The ``metadata`` map, made when it is missing."""
@@ -216,7 +305,8 @@ class Resource:
 
     def finish(self) -> Manifest:
         """The finished manifest: annotations become strings, an empty annotation map goes. Raises RenderError."""
-        self.set_string_map("annotations", self.annotations)
+        annotations = {key: value for key, value in self.annotations.items() if key not in MEMORY}
+        self.set_string_map("annotations", annotations)
         try:
             result: Manifest = plain(self.tree)
         except ValueError as error:
@@ -272,15 +362,13 @@ class ResMap:
 def merge_metadata(target: Resource, source: Resource) -> None:
     """Labels and annotations of ``source`` under those of ``target``; name, namespace and memory from ``source``."""
     target.set_string_map("labels", {**source.labels, **target.labels})
-    target.set_string_map("annotations", {**source.annotations, **target.annotations})
-    target.needs_hash = target.needs_hash and source.needs_hash
-    target.previous = list(source.previous)
-    target.prefixes, target.suffixes = list(source.prefixes), list(source.suffixes)
-    target.behavior = source.behavior
-    target.allow_name_change, target.allow_kind_change = source.allow_name_change, source.allow_kind_change
+    mine, theirs = target.annotations, source.annotations
+    merged = {key: value for key, value in {**theirs, **mine}.items() if key not in MEMORY}
+    merged.update({key: value for key, value in theirs.items() if key in MEMORY})
+    if NEEDS_HASH not in mine:
+        merged.pop(NEEDS_HASH, None)
+    target.set_string_map("annotations", merged)
     target.var_names = list(source.var_names)
-    target.built_from = target.built_from or source.built_from
-    target.changed_by = target.changed_by or list(source.changed_by)
     target.set_name(source.name)
     target.set_namespace(source.namespace)
 

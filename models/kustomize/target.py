@@ -25,14 +25,14 @@ from models.kustomize.generators import generate, merged_options
 from models.kustomize.images import set_images, set_replicas
 from models.kustomize.kustomization import COMPONENT, Kustomization, load_kustomization
 from models.kustomize.loader import KUSTOMIZATION_NAMES, Files, is_remote, parse_config, parse_manifests
-from models.kustomize.metadata import BuildOrigin
+from models.kustomize.metadata import ORIGIN_ANNOTATION, BuildOrigin, origin_path
 from models.kustomize.names import add_affix, add_namespace, set_string_entries
 from models.kustomize.nodes import is_null, new_string, text_of
 from models.kustomize.openapi import config_from_crds, schema_from
 from models.kustomize.patches import apply_json6902, apply_merge_list, apply_patch, read_patch
 from models.kustomize.plugins import GENERATORS, inflate, is_builtin, plugin_from, run_generator, run_transformer
 from models.kustomize.replacements import read_replacements, replace_fields
-from models.kustomize.resource import Gvk, Resource, ResMap, merge_metadata
+from models.kustomize.resource import Gvk, ResMap, Resource, merge_metadata
 from models.kustomize.state import BuildState
 from models.kustomize.variables import Var, declare, merge_vars, var_from
 from models.objects import Origin
@@ -151,8 +151,9 @@ class Target:
             shown = self.files.display(real)
             origin = self.origin.below(path) if self.origin is not None else None
             items = [Resource(item.tree, Origin(shown, item.line)) for item in self.files.manifests(real)]
-            for item in items:
-                item.built_from = origin
+            if origin is not None:
+                for item in items:
+                    item.set_origin(origin)
             gathered.resources.append_all(items)
         return gathered
 
@@ -188,9 +189,10 @@ class Target:
                 )
             )
         target.use_schema(root=False)
+        # a component works on what was gathered before it, and its result is gathered anew
+        inner = target.accumulate(gathered if component else Accumulator())
         if component:
-            return target.accumulate(gathered)
-        inner = target.accumulate(Accumulator())
+            gathered = Accumulator()
         gathered.resources.append_all(inner.resources)
         try:
             gathered.config = gathered.config.merge(inner.config)
@@ -219,12 +221,16 @@ class Target:
             plugin = plugin_from(item, self.directory)
             if plugin.kind not in GENERATORS:
                 raise RenderError(Problem(plugin.where, f"plugin {plugin.kind} not a generator", "list it elsewhere"))
-            self._absorb(gathered, run_generator(plugin, self.state), None, plugin.where)
+            made = run_generator(plugin, self.state)
+            change = _change_by(item)
+            for one in made if change is not None else ():
+                one.set_origin(change)
+            self._absorb(gathered, made, None, plugin.where)
 
     def _absorb(self, gathered: Accumulator, made: list[Resource], builtin: str | None, where: Where) -> None:
         for item in made:
-            if self.origin is not None and builtin is not None and item.built_from is None:
-                item.built_from = self.origin.by_builtin(self.file_name, builtin)
+            if self.origin is not None and builtin is not None and item.built_from() is None:
+                item.set_origin(self.origin.by_builtin(self.file_name, builtin))
             absorb(gathered.resources, item, where)
 
     def _plugins(self, field_name: str) -> list[Resource]:
@@ -238,7 +244,11 @@ class Target:
             except InputError:
                 paths.append(text)
                 continue
-            inline.resources.append_all(Resource(item.tree, Origin(where.file, where.line)) for item in loaded)
+            resources = [Resource(item.tree, Origin(where.file, where.line)) for item in loaded]
+            if self.origin is not None:
+                for item in resources:
+                    item.set_origin(self.origin.below(self.file_name))
+            inline.resources.append_all(resources)
         gathered = self._resources(inline, paths, field_name)
         result: list[Resource] = []
         for item in gathered.resources:
@@ -256,10 +266,7 @@ class Target:
         if self.origin is not None:
             change = self.origin.by_builtin(self.file_name, plugin)
             for item in resources:
-                if item.built_from is None:
-                    item.built_from = change
-                else:
-                    item.changed_by.append(change)
+                item.note_change(change)
         resources.drop_empty()
 
     def _transform(self, gathered: Accumulator) -> None:
@@ -315,20 +322,10 @@ class Target:
             self._changed_by_file(gathered, item)
 
     def _changed_by_file(self, gathered: Accumulator, item: Resource) -> None:
-        if item.built_from is not None:
-            path = item.built_from.path
-            by = (
-                ("apiVersion", item.api_version),
-                ("kind", item.kind),
-                ("name", item.name),
-                ("namespace", item.namespace),
-            )
-            change = BuildOrigin("", path, by)
+        change = _change_by(item)
+        if change is not None:
             for resource in gathered.resources:
-                if resource.built_from is None:
-                    resource.built_from = change
-                else:
-                    resource.changed_by.append(change)
+                resource.note_change(change)
         gathered.resources.drop_empty()
 
     def _label(self, gathered: Accumulator) -> None:
@@ -378,6 +375,16 @@ class Target:
                 raise RenderError(Problem(plugin.where, "validator shouldn't modify the resource map", "remove it"))
 
 
+def _change_by(plugin: Resource) -> BuildOrigin | None:
+    """What a plugin file leaves as the origin of what it makes or changes."""
+    origin = plugin.built_from()
+    if origin is None:
+        return None
+    names = (("apiVersion", plugin.api_version), ("kind", plugin.kind))
+    names += (("name", plugin.name), ("namespace", plugin.namespace))
+    return BuildOrigin("", origin_path(origin), names)
+
+
 def _texts(values: dict[str, Any] | None) -> dict[str, str]:
     return {key: "" if value is None else value for key, value in (values or {}).items()}
 
@@ -425,12 +432,17 @@ def absorb(resources: ResMap, made: Resource, where: Where) -> None:
             )
         )
     merging = made.behavior == "merge"
-    if merging:
-        made.built_from = old.built_from
+    origin = old.built_from()
     merge_metadata(made, old)
     if merging:
         _merge_data(made, old)
-    resources.items[resources.items.index(old)] = made
+        if origin is not None:
+            made.enable(ORIGIN_ANNOTATION, origin)
+    same = [item for item in resources if item.current == made.current]
+    if len(same) != 1:
+        what = f"id matched {len(same)} resources" if same else f"cannot find resource with id {made.current} to replace"
+        raise RenderError(Problem(where, what, "give the generator the name that the object has here"))
+    resources.items[resources.items.index(same[0])] = made
 
 
 def _merge_data(made: Resource, old: Resource) -> None:

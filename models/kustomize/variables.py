@@ -22,8 +22,9 @@ from models.kustomize.nodes import (
     plain,
     split_field_path,
     text_of,
+    write,
 )
-from models.kustomize.resource import NO_NAMESPACE, Gvk, ResId, ResMap, effective_namespace, split_api_version
+from models.kustomize.resource import Gvk, ResId, ResMap, split_api_version
 from models.yamldoc.scalars import BOOL, FLOAT, INT, Scalar
 
 
@@ -64,13 +65,11 @@ def declare(resources: ResMap, known: dict[str, Var], incoming: Sequence[Var]) -
         RenderError: several objects fit, or the name is taken.
     """
     for var in incoming:
-        namespace = effective_namespace(var.gvk, var.namespace)
-        exact = bool(var.namespace) or namespace == NO_NAMESPACE
 
-        def matches(one: ResId, var: Var = var, namespace: str = namespace, exact: bool = exact) -> bool:
+        def matches(one: ResId, var: Var = var) -> bool:
             if one.name != var.object_name or one.gvk != var.gvk:
                 return False
-            return not exact or one.namespace == namespace
+            return not var.namespace or one.namespace == var.namespace
 
         found = resources.matching(matches)
         if len(found) > 1:
@@ -164,14 +163,14 @@ def _expand(parent: Any, key: Any, mapping: Mapper) -> None:
     if isinstance(node, dict):
         for name in node:
             if is_string(node[name]):
-                node[name] = _replaced(node[name], mapping)
+                write(node, name, _replaced(node[name], mapping))
     elif isinstance(node, list):
         for index, item in enumerate(node):
             if not is_string(item):
                 raise ValueError(f"invalid value type, expected a string but got a {kind_name(item)} in '{key}'")
-            node[index] = _replaced(item, mapping)
+            write(node, index, _replaced(item, mapping))
     elif is_string(node):
-        parent[key] = _replaced(node, mapping)
+        write(parent, key, _replaced(node, mapping))
 
 
 def _replaced(node: Tree, mapping: Mapper) -> Tree:

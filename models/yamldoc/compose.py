@@ -215,7 +215,8 @@ class TreeBuilder:
     def _scalar(self, node: Any) -> Any:
         tag = "" if node.tag in ("", "!") else short_tag(node.tag)
         try:
-            return self.scalar(tag, node.value, bool(node.style))
+            # an explicit tag counts for more than the quotes
+            return self.scalar(tag, node.value, bool(node.style) and tag in ("", STR))
         except ValueError as error:
             raise self._fail(node, str(error)) from error
 

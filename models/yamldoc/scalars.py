@@ -72,6 +72,23 @@ class Scalar:
         return f"Scalar({self.tag!r}, {self.text!r})"
 
 
+class Shared(Scalar):
+    """A string that stands in several places of one object at once; a change in one place shows in all of them.
+
+    Upstream writes one node into every map that a label goes to, so that a later patch of ``metadata.labels.app``
+    changes the selector, too.
+    """
+
+    __slots__ = ()
+
+    def assign(self, value: str | Scalar) -> None:
+        """Take the tag, the text and the quoting of ``value``."""
+        if isinstance(value, Scalar):
+            self.tag, self.text, self.quoted = value.tag, value.text, value.quoted
+        else:
+            self.tag, self.text, self.quoted = STR, str(value), isinstance(value, Quoted)
+
+
 def short_tag(tag: str) -> str:
     """``tag:yaml.org,2002:int`` as ``!!int``; other tags unchanged."""
     return "!!" + tag[len(_LONG_PREFIX) :] if tag.startswith(_LONG_PREFIX) else tag
@@ -133,7 +150,10 @@ def resolve(text: str, yaml_1_1: bool = False) -> tuple[str, Any]:
 
 
 def value_of(tag: str, text: str, quoted: bool = False) -> Any:
-    """The plain value of a scalar with an explicit ``tag`` (short form), or of a plain one when ``tag`` is "".
+    """The plain value of a scalar with a ``tag`` (short form), or of a plain one when ``tag`` is "".
+
+    A quoted scalar whose tag is the one that its text would have without the quotes is a string: that is how a number
+    comes out that was written over a quoted one, because the tag is left out and the quotes stay.
 
     Raises:
         ValueError: the text cannot be read as the tag says (``!!int abc``).
@@ -149,7 +169,7 @@ def value_of(tag: str, text: str, quoted: bool = False) -> Any:
         return text
     found, value = resolve(text)
     if found == tag:
-        return value
+        return text if quoted else value
     if tag == FLOAT and found == INT:
         return float(value)
     raise ValueError(f"cannot decode {found} `{text}` as a {tag}")
