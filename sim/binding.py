@@ -5,8 +5,12 @@ Platform time is 0 at the end of the warm-up; engine time is 0 at its beginning.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sim.compile import Compiled
 from sim.engine import Engine, Notice
@@ -23,7 +27,9 @@ class EngineBinding(PlatformObserver):
     notices that the platform has not answered yet.
     """
 
-    def __init__(self, engine: Engine, compiled: Compiled, warm_up: float) -> None:
+    def __init__(
+        self, engine: Engine, compiled: Compiled, warm_up: float, *, samples: int = 0, length: float = 0.0
+    ) -> None:
         self.engine = engine
         self.compiled = compiled
         self.warm_up = warm_up
@@ -33,6 +39,8 @@ class EngineBinding(PlatformObserver):
         self._ready: dict[str, dict[int, PodSim]] = {}
         self._measured = warm_up <= 0.0
         self._cpu: dict[str, tuple[float, dict[int, float]]] = {}
+        self._gap = length / samples if samples else 0.0
+        self._samples: list[tuple[float, NDArray[np.float64]]] = []
 
     def advance(self, t: float) -> list[PodSim]:
         """Run requests up to platform time ``t``; stops early, returning pods that are out of memory at that moment."""
@@ -43,10 +51,33 @@ class EngineBinding(PlatformObserver):
                     return self._taken()
                 self.engine.reset_measures()
                 self._measured = True
-            if self._step(target):
+            if self._step(min(target, self._next_sample())):
                 return self._taken()
+            if self._measured and self.engine.now >= self._next_sample():
+                self._samples.append((self.engine.now, self.engine.measures().pod_cpu_s))
             if self.engine.now >= target:
                 return []
+
+    def _next_sample(self) -> float:
+        """Engine time of the next look at the pods' CPU use."""
+        return self.warm_up + self._gap * (len(self._samples) + 1) if self._gap else math.inf
+
+    def finish(self, until: float) -> None:
+        """Run requests to the end, with nobody left to answer notices."""
+        while self.advance(until):
+            pass
+
+    def pod_cpu(self) -> dict[str, tuple[float, ...]]:
+        """Per pod, its mean cores between successive samples."""
+        names = self.engine.measures().pod_names
+        before, then = np.zeros(0), self.warm_up
+        found: dict[str, list[float]] = {}
+        for at, used in self._samples:
+            start = np.pad(before, (0, len(used) - len(before)))
+            for name, cores in zip(names, (used - start) / (at - then), strict=False):
+                found.setdefault(name, []).append(float(cores))
+            before, then = used, at
+        return {name: tuple(values) for name, values in found.items()}
 
     @property
     def now(self) -> float:

@@ -113,12 +113,9 @@ class _Builder:
         """The workload behind a Service id or a workload id; the first when there are several."""
         if service in self.platform.workload_by_id:
             return self.platform.workload_by_id[service]
-        if service not in self.graph:
-            return None
-        for _, target, data in sorted(self.graph.out_edges(service, data=True), key=lambda edge: str(edge[1])):
-            if data.get("kind") == "selects" and target in self.platform.workload_by_id:
-                return self.platform.workload_by_id[target]
-        return None
+        namespace, _, name = service.removeprefix("Service ").partition("/")
+        found = self.platform.get("Service", namespace, name)
+        return next(iter(self.platform.service_workloads(found)), None) if found is not None else None
 
     def _app_instructions(self, service: str, name: str) -> list[ir.Instruction]:
         workload = self.workload_of(service)
@@ -142,17 +139,29 @@ class _Builder:
         out: list[ir.Instruction] = []
         for target, kind, strength in self._dependencies(workload.id):
             named = [call for call in operation.calls if self._means(call, target, kind)]
+            named = [call for call in named if not self._closes_circle(workload, target, call)]
             out.extend(self._call(target, call, soft=call.soft or strength == "soft") for call in named)
             elsewhere = any(self._means(call, target, kind) for op in app.operations for call in op.calls)
-            if named or elsewhere:
+            if elsewhere:
                 continue
             soft = strength == "soft"
             share = UNKNOWN_SOFT_SHARE if soft else 1.0
+            if self._closes_circle(workload, target, CallProfile(to=target)):
+                continue
             self.assumptions[
                 f"{workload.id} uses {target} in {share:.0%} of its requests (its profile {app.name!r} does not say)"
             ] = None
             out.append(self._call(target, CallProfile(to=target, probability=share), soft=soft))
         return out
+
+    def _closes_circle(self, workload: Workload, target: str, call: CallProfile) -> bool:
+        """Whether the called operation is one of those that lead here: two apps that use each other do so for
+        different requests, not for one without end."""
+        key = (target, self._operation_name(target, call))
+        closes = key in self.operations and self.operation_rows[self.operations[key]] is None
+        if closes:
+            self.assumptions[f"{workload.id} does not call {target} back while it serves a call from there"] = None
+        return closes
 
     def _dependencies(self, workload: str) -> list[tuple[str, str, str]]:
         """(target Service, edge kind, strength) of the calls of a workload, one per target, in a stable order."""
@@ -181,17 +190,19 @@ class _Builder:
         return fnmatchcase(name, call.to) or (behind is not None and fnmatchcase(behind.name, call.to))
 
     def _call(self, target: str, call: CallProfile, *, soft: bool) -> ir.Call:
-        workload = self.workload_of(target)
-        operations = self.demands[workload.id].profile.operations if workload is not None else ()
-        name = call.operation or (operations[0].name if operations else "request")
         return ir.Call(
-            self.operation(target, name),
+            self.operation(target, self._operation_name(target, call)),
             probability=call.probability,
             count=call.count,
             mode="async" if call.asynchronous else "sequential",
             soft=soft,
             policy=ir.Policy(timeout=BACKEND_TIMEOUT_S),
         )
+
+    def _operation_name(self, target: str, call: CallProfile) -> str:
+        workload = self.workload_of(target)
+        operations = self.demands[workload.id].profile.operations if workload is not None else ()
+        return call.operation or (operations[0].name if operations else "request")
 
 
 def compile_program(
@@ -315,7 +326,7 @@ def _sources(
                 )
             )
         for route in found:
-            if route.entry_workload is None or not (route.backends or route.internal):
+            if not route.backends and route.entry_workload is None:
                 continue
             try:
                 made = _route_sources(builder, route, traffic, scenario, folder, names)
@@ -374,7 +385,7 @@ def _route_sources(
         out.append(
             ir.Source(route.id, mix=entries, users=traffic.users, think=think, policy=policy, edge_hits=hits, **common)
         )
-    for stream in traffic.streams:
+    for stream in traffic.streams if route.entry_workload is not None and route.backends else ():
         operation = _stream(builder, route, traffic, stream.name, scenario)
         rates = tuple(stream.rate * factor for factor in factors)
         out.append(ir.Source(f"{route.id} {stream.name}", mix=((operation, 1.0),), rates=rates, **common))
@@ -419,7 +430,12 @@ def _trace(traffic: Traffic, folder: Path | None) -> tuple[float, ...]:
 
 
 def _entry(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: str) -> int:
-    """The operation at which a request of this route enters the cluster: the tunnel's or the proxy's."""
+    """The operation at which a request of this route enters the cluster: the tunnel's, the proxy's or the app's."""
+    if route.entry_workload is None:
+        builder.assumptions[f"requests of {route.id} enter at its Service: no reverse proxy in this tree serves it"] = (
+            None
+        )
+        return builder.operation(route.backends[0].service, operation)
     proxy = _proxy(builder, route, traffic, operation)
     if route.tunnel is None or traffic.source != "internet":
         return proxy

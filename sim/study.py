@@ -1,0 +1,198 @@
+"""A study: everything that is decided before a clock starts, then independent replications of it.
+
+study = prepare(load_scenario(path))
+results = run(study, workers=2)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import networkx as nx
+
+from models.catalog import Apps, Timings, load_apps, load_timings
+from models.cluster import Cluster, build_cluster
+from models.errors import InputError
+from models.graph.build import build_graph
+from models.graph.routes import EntryRoute, entry_routes
+from models.objects import Rendered
+from models.platform import Platform, read_platform
+from models.scenario import Scenario
+from models.scenario_file import LoadedScenario
+from sim.binding import EngineBinding
+from sim.compile import Compiled, compile_program
+from sim.demand import Demand, demands
+from sim.engine import EngineKind, make_engine
+from sim.faults_check import check_targets
+from sim.measures import EngineMeasures
+from sim.placement import Placement, place_platform
+from sim.platform import NodeLoss, PlatformLog, simulate_platform, survive_each_node
+from sim.thresholds import check_thresholds
+
+SAMPLES = 60
+"""How often a run looks at each pod's CPU use, for the percentiles of the sizing table."""
+
+Progress = Callable[[int, int], None]
+"""Called with (finished, all) replications."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A scenario on its platform: what was read, what depends on what, where everything runs at rest.
+
+    ``graph``: dependencies with evidence. ``placement``: every pod and its node. ``compiled``: the request program.
+    """
+
+    loaded: LoadedScenario
+    platform: Platform
+    graph: nx.MultiDiGraph[str]
+    routes: tuple[EntryRoute, ...]
+    cluster: Cluster
+    timings: Timings
+    apps: Apps
+    demands: Mapping[str, Demand]
+    placement: Placement
+    compiled: Compiled
+
+    @property
+    def scenario(self) -> Scenario:
+        """The finished scenario."""
+        return self.loaded.scenario
+
+    def with_scenario(self, scenario: Scenario) -> Study:
+        """The same platform and hardware under another scenario (traffic, faults, operations, run)."""
+        return assemble(replace(self.loaded, scenario=scenario), self.platform, self.graph)
+
+
+@dataclass(frozen=True)
+class Replication:
+    """One replication: what the platform did, what requests saw, and CPU samples.
+
+    ``pod_cpu``: per pod name, mean cores between successive samples of the measured time.
+    """
+
+    index: int
+    log: PlatformLog
+    measures: EngineMeasures
+    pod_cpu: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All replications of a study in order, and what losing each node in turn does."""
+
+    replications: tuple[Replication, ...]
+    losses: tuple[NodeLoss, ...]
+
+
+def prepare(loaded: LoadedScenario, rendered: Rendered) -> Study:
+    """Read, graph, build, place and compile. Raises InputError with every problem found."""
+    platform = read_platform(rendered)
+    return assemble(loaded, platform, build_graph(platform))
+
+
+def assemble(loaded: LoadedScenario, platform: Platform, graph: nx.MultiDiGraph[str]) -> Study:
+    """A study of a platform whose graph is known. Raises InputError with every problem found."""
+    spec = loaded.scenario.spec
+    problems = []
+    timings, cluster = load_timings(), None
+    try:
+        timings = timings.with_overrides(spec.cluster.timers)
+    except InputError as error:
+        problems.extend(error.problems)
+    try:
+        cluster = build_cluster(spec.cluster, timings=timings)
+    except InputError as error:
+        problems.extend(error.problems)
+    routes = entry_routes(platform)
+    apps = load_apps()
+    problems.extend(check_thresholds(spec.thresholds, routes))
+    problems.extend(check_targets(loaded.scenario, platform, cluster, routes))
+    known: Mapping[str, Demand] = {}
+    try:
+        known = demands(platform, apps, spec.profiles)
+    except InputError as error:
+        problems.extend(error.problems)
+    if problems or cluster is None:
+        raise InputError(problems)
+    placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
+    compiled = compile_program(platform, graph, routes, cluster, known, loaded.scenario, folder=loaded.folder)
+    return Study(loaded, platform, graph, routes, cluster, timings, apps, known, placement, compiled)
+
+
+def replicate(study: Study, index: int) -> Replication:
+    """Run replication ``index`` (0, 1, …): the same on any machine and in any order."""
+    run = study.scenario.spec.run
+    kind: EngineKind = run.engine
+    engine = make_engine(study.compiled.program, seed=run.seed, replication=index, kind=kind)
+    binding = EngineBinding(engine, study.compiled, run.warm_up, samples=SAMPLES, length=run.length)
+    log = simulate_platform(
+        study.platform,
+        study.cluster,
+        study.placement,
+        study.scenario,
+        seed=run.seed,
+        replication=index,
+        timings=study.timings,
+        apps=study.apps,
+        observer=binding,
+        until=run.length,
+    )
+    binding.finish(run.length)
+    return Replication(index, log, engine.measures(), binding.pod_cpu())
+
+
+def run(study: Study, *, workers: int = 1, progress: Progress | None = None, survival: bool = True) -> Results:
+    """All replications, on ``workers`` processes (0: one per core), and the loss of each node in turn.
+
+    The results do not depend on ``workers``. ``survival`` False leaves the node losses out.
+    """
+    count = study.scenario.spec.run.replications
+    wanted = min(workers or os.cpu_count() or 1, count)
+    done: list[Replication] = []
+    for item in _map(replicate, study, range(count), wanted):
+        done.append(item)
+        if progress is not None:
+            progress(len(done), count)
+    losses = _losses(study) if survival else ()
+    return Results(tuple(done), losses)
+
+
+def _losses(study: Study) -> tuple[NodeLoss, ...]:
+    return tuple(
+        survive_each_node(
+            study.platform, study.cluster, study.placement, study.scenario, timings=study.timings, apps=study.apps
+        )
+    )
+
+
+_STUDY: Study | None = None
+
+
+def _adopt(study: Study) -> None:
+    global _STUDY
+    _STUDY = study
+
+
+def _one(call: Callable[[Study, int], Any], index: int) -> Any:
+    if _STUDY is None:
+        raise RuntimeError("a worker was started without its study")
+    return call(_STUDY, index)
+
+
+def _map(call: Callable[[Study, int], Any], study: Study, indices: Sequence[int], workers: int) -> Any:
+    """``call(study, index)`` for every index, in order, here or in worker processes."""
+    if workers <= 1 or len(indices) <= 1:
+        for index in indices:
+            yield call(study, index)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
+    from multiprocessing import get_context
+
+    # Spawned, not forked: the parent may hold threads, and both start the same on every system.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_adopt, initargs=(study,)) as pool:
+        yield from pool.map(partial(_one, call), indices)
