@@ -143,7 +143,8 @@ def drain_verdict(
         text = f"cannot delete Pods with local storage (use --delete-emptydir-data to override): {name}"
         return DrainVerdict("refused", text)
     if owner is None and not finished and not force:
-        text = f"cannot delete Pods that declare no controller (use --force to override): {name}"
+        # kubectl says "cannot delete" twice here.
+        text = f"cannot delete cannot delete Pods that declare no controller (use --force to override): {name}"
         return DrainVerdict("refused", text)
     refusal = eviction_refusal(pod, budgets)
     return DrainVerdict("evicted") if refusal is None else DrainVerdict("blocked", *refusal)

@@ -125,7 +125,7 @@ def desired_from_utilisation(
 def desired_from_average(
     current: int, pods: Mapping[str, PodMetric], target: int, tolerance: float = DEFAULT_TOLERANCE
 ) -> int:
-    """Replicas for a mean value per pod (milli-units) (``calcPlainMetricReplicas``); missing pods count as on target."""
+    """Replicas for a mean value per pod in milli-units (``calcPlainMetricReplicas``); missing pods are on target."""
 
     def ratio(values: Mapping[str, int]) -> float:
         return (sum(values.values()) // len(values)) / target
@@ -172,7 +172,7 @@ def limited(
     replicas (or reaches 4).
     """
     if behavior is None:
-        return max(minimum, min(desired, maximum, max(2 * current, 4))) if desired >= minimum else minimum
+        return min(desired, maximum, max(2 * current, 4)) if desired >= minimum else minimum
     if desired > current:
         ceiling = max(current, scale_up_limit(current, behavior.up, added, removed))
         return min(desired, maximum, ceiling)

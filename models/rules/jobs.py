@@ -1,6 +1,7 @@
 """Job and CronJob arithmetic: how many pods run, back-off, deadlines, what a schedule starts, how far runs overlap.
 
-Source: ``pkg/controller/job/{job_controller,backoff_utils}.go``, ``pkg/controller/cronjob/{utils,cronjob_controllerv2}.go``.
+Source: ``pkg/controller/job/{job_controller,backoff_utils}.go``,
+``pkg/controller/cronjob/{utils,cronjob_controllerv2}.go``.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def job_backoff_s(failures: int) -> int:
     """Seconds from the last failure to the next pod: 10, 20, 40, ... at most 600; 0 without failures."""
     if failures <= 0:
         return 0
-    return min(BACKOFF_MAX_S, BACKOFF_START_S * 2 ** min(failures - 1, 10))
+    return min(BACKOFF_MAX_S, BACKOFF_START_S << min(failures - 1, 10))
 
 
 def job_verdict(job: Manifest, state: JobState) -> JobVerdict:
@@ -81,10 +82,8 @@ def job_verdict(job: Manifest, state: JobState) -> JobVerdict:
         return JobVerdict("failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
     if deadline is not None and not state.suspended and state.age_s >= deadline:
         return JobVerdict("failed", "DeadlineExceeded", "Job was active longer than specified deadline")
-    if completions is None:
-        done = state.succeeded > 0 and state.active == 0
-    else:
-        done = state.succeeded >= completions
+    enough = state.succeeded > 0 and state.active == 0
+    done = enough if completions is None else state.succeeded >= completions
     return JobVerdict("complete" if done else "running")
 
 
@@ -134,7 +133,7 @@ def cron_decision(
 ) -> CronDecision:
     """Whether the CronJob starts a Job at ``now`` (``syncCronJob``).
 
-    ``last``: the last time a Job was scheduled for; ``active``: its unfinished Jobs. ``reason`` says why nothing starts.
+    ``last``: the last time a Job was scheduled for; ``active``: its unfinished Jobs; ``reason``: why nothing starts.
     """
     if dig(cron_job, "spec", "suspend") is True:
         return CronDecision(None, reason="suspended")

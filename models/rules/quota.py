@@ -120,7 +120,7 @@ def missing_values(pod: Manifest, keys: Iterable[str]) -> str:
     Every container and init container must state tracked cpu and memory values, unless the pod states pod-level
     resources. Other kinds never miss any.
     """
-    if pod.get("kind") != "Pod" or pod_level_resources_set(pod):
+    if resource_of(pod) != "pods" or pod_level_resources_set(pod):
         return ""
     required = sorted(COMPUTE_KEYS.intersection(keys))
     missing: dict[str, set[str]] = {key: set() for key in required}

@@ -92,9 +92,10 @@ def scope_selectors(quota: Manifest) -> list[Manifest]:
 def matches_scope(selector: Manifest, obj: Manifest) -> bool:
     """Whether the object falls under one scope selector; kinds other than pods and claims match none."""
     scope = selector.get("scopeName")
-    if obj.get("kind") == "PersistentVolumeClaim":
+    resource = resource_of(obj)
+    if resource == "persistentvolumeclaims":
         return scope == "VolumeAttributesClass" and _matches_names(selector, _attribute_classes(obj))
-    if obj.get("kind") != "Pod":
+    if resource != "pods":
         return False
     if scope in ("Terminating", "NotTerminating"):
         return bool(is_terminating(obj) == (scope == "Terminating"))
@@ -142,7 +143,7 @@ def compute_usage(requests: ResourceList, limits: ResourceList) -> ResourceList:
 
 def resource_of(obj: Manifest) -> str:
     """The object's resource with its API group: ``pods``, ``deployments.apps``, ``ingresses.networking.k8s.io``."""
-    kind = str(obj.get("kind") or "")
+    kind = str(obj.get("kind") or ("Pod" if dig(obj, "spec", "containers") is not None else ""))
     group = str(obj.get("apiVersion") or "").rpartition("/")[0]
     plural = _IRREGULAR_PLURALS.get(kind) or _plural(kind.lower())
     return f"{plural}.{group}" if group else plural
