@@ -43,8 +43,11 @@ class Classifier:
 
     platform: Platform
 
-    def kind(self, source: Workload | None, service: KubeObject, mention: Mention, key: str) -> str:
-        """The edge kind of a call from ``source`` to ``service`` that ``key`` (a variable or a field) speaks of."""
+    def kind(self, source: Workload | None, service: KubeObject | None, mention: Mention, key: str) -> str:
+        """The edge kind of a call from ``source`` to ``service`` (None: not in the tree) that ``key`` speaks of.
+
+        ``key`` is the name of the variable or the field.
+        """
         path, scheme = mention.path, mention.scheme
         if "/api/v1/write" in path or ("/api/v1/push" in path and "loki" not in path) or path.endswith("/v1/metrics"):
             return "ships-metrics-to"
@@ -52,6 +55,8 @@ class Classifier:
             return "ships-logs-to"
         if path.endswith(("/v1/traces", "/api/traces")):
             return "ships-traces-to"
+        if service is None:
+            return _unseen(mention, key)
         behind = self.platform.service_workloads(service)
         images = _images(behind, service, mention.port)
         if any(cnpg.is_cluster(item.object) for item in behind) or scheme.startswith(_DATABASE_SCHEMES):
@@ -86,6 +91,15 @@ class Classifier:
             return Strength.SOFT
         behind = self.platform.service_workloads(service)
         return Strength.HARD if any(_one_application(source, item) for item in behind) else Strength.SOFT
+
+
+def _unseen(mention: Mention, key: str) -> str:
+    """The kind of a call to something that is not in the tree, by scheme and port alone."""
+    if mention.port in _DATABASE_PORTS or mention.scheme.startswith(_DATABASE_SCHEMES):
+        return "queries"
+    if mention.port in _CACHE_PORTS or mention.scheme.startswith(_CACHE_SCHEMES):
+        return "caches-in"
+    return "ships-traces-to" if mention.port in _TRACE_PORTS and _TRACE_WORD.search(key) else "calls"
 
 
 def _images(workloads: tuple[Workload, ...], service: KubeObject | None, port: int | None) -> list[str]:

@@ -135,9 +135,16 @@ def apply_overrides(graph: nx.MultiDiGraph[str], overrides: Overrides) -> None:
                 kind, _, place = node.partition(" ")
                 space, slash, name = place.partition("/")
                 graph.add_node(
-                    node, kind=kind, role=role_of(kind), namespace=space if slash else "", name=name if slash else place,
-                    provenance="manifest", origin=overrides.file, file=overrides.file, line=None,
-                )  # fmt: skip
+                    node,
+                    kind=kind,
+                    role=role_of(kind),
+                    namespace=space if slash else "",
+                    name=name if slash else place,
+                    provenance="manifest",
+                    origin=overrides.file,
+                    file=overrides.file,
+                    line=None,
+                )
         graph.add_edge(
             added.source, added.target, key=added.kind, kind=added.kind, strength=added.strength, confidence=1.0,
             rule=note.rule, file=overrides.file, line=None, field=note.field, evidence=(note,), port=added.port,

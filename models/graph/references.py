@@ -89,7 +89,7 @@ def _mention(context: Context, source: _Source, setting: Setting, mention: Menti
     elif host.kind == "missing" or (host.kind == "name" and _expected(setting, mention)):
         target = node_id("Service", host.namespace, host.name)
         evidence = _evidence(setting, mention, host)
-        kind = "ships-metrics-to" if "/api/v1/write" in mention.path else "calls"
+        kind = context.classifier.kind(source.workload, None, mention, key)
         strength = Strength.STARTUP if setting.startup else Strength.SOFT
         yield Edge(source.node, target, kind, strength, (evidence,), {"port": mention.port})
         yield Dangling(source.node, target, host.namespace, evidence, optional=host.kind == "name")
@@ -236,6 +236,13 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
     """What the values of charts say: HelmRelease and HelmChart objects, and charts that could not be had."""
     for node, (chart, namespace) in context.charts.items():
         yield from _values(context, _Source(node, None, namespace), chart.values, chart.origin)
+    for chart in context.platform.rendered.missing:
+        if chart.modelled and chart.values:
+            made = [item for item in context.platform.workloads if _same_place(item.object.origin, chart.origin)]
+            main = _main(context, made)
+            if main is not None:
+                source = _Source(context.node_of(main), main, main.namespace)
+                yield from _values(context, source, chart.values, chart.origin)
     for kind in ("HelmRelease", "HelmChart"):
         for item in context.platform.by_kind(kind):
             values: Any = item.spec.get("values")
@@ -244,6 +251,10 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
             namespace = str(item.spec.get("targetNamespace") or item.namespace)
             source = _Source(node_id(kind, item.namespace, item.name), None, namespace)
             yield from _values(context, source, values, item.origin)
+
+
+def _same_place(left: Origin, right: Origin) -> bool:
+    return (left.file, left.line) == (right.file, right.line)
 
 
 def _values(context: Context, source: _Source, values: Any, origin: Origin) -> Iterator[Edge | Dangling]:
