@@ -5,7 +5,7 @@ Only :mod:`models.scheduler.snapshot` may hold one; everybody else sees the pers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,18 @@ from models.scheduler.podinfo import CPU, MEMORY, PODS, HostPort, PodInfo, PodPa
 
 IntArray = NDArray[np.int64]
 _NO_PODS = 2**62
+_LONGEST_LOG = 1_000_000
+
+Listener = Callable[[PodInfo, int, int], None]
+"""Called after a pod was added to (1) or removed from (-1) a node: pod, node position, sign."""
 
 
 class Core:
     """Nodes in their order with what is used on them.
 
     ``allocatable`` and ``used`` are resources x nodes (rows by :meth:`row`), ``non_zero`` is (cpu, memory) x nodes,
-    ``lowest`` the lowest priority of the pods on each node. ``log`` lists the node positions that changed, in order,
-    so that caches catch up by reading from where they stopped.
+    ``lowest`` the lowest priority of the pods on each node. ``changes`` counts the changes made so far, so that caches
+    can ask what changed since. ``memory`` belongs to the vectorised engine.
     """
 
     def __init__(self, nodes: Sequence[NodeInfo], parser: PodParser) -> None:
@@ -31,8 +35,10 @@ class Core:
         self.position = {node.name: number for number, node in enumerate(self.nodes)}
         self.pods: list[list[PodInfo]] = [[] for _ in self.nodes]
         self.where: dict[str, int] = {}
-        self.log: list[int] = []
-        self.listeners: list[CoreListener] = []
+        self.changes = 0
+        self._log: list[int] = []
+        self.listeners: list[Listener] = []
+        self.memory: object | None = None
         size = len(self.nodes)
         self._rows: dict[str, int] = {}
         self.allocatable: IntArray = np.zeros((0, size), np.int64)
@@ -79,19 +85,21 @@ class Core:
         self.non_zero[0, node] += sign * spec.non_zero[0]
         self.non_zero[1, node] += sign * spec.non_zero[1]
         self.count[node] += sign
-        self.log.append(node)
+        if len(self._log) >= _LONGEST_LOG:
+            self._log.clear()
+        self._log.append(node)
+        self.changes += 1
         for listener in self.listeners:
-            listener.changed(pod, node, sign)
+            listener(pod, node, sign)
+
+    def changed_since(self, position: int) -> list[int] | None:
+        """The nodes changed after change number ``position``, oldest first; None when that is too long ago."""
+        behind = self.changes - position
+        if behind > len(self._log):
+            return None
+        return self._log[len(self._log) - behind :] if behind else []
 
     def taken_ports(self, node: int) -> Iterable[HostPort]:
         """The host ports in use on a node."""
         for pod in self.pods[node]:
             yield from pod.spec.host_ports
-
-
-class CoreListener:
-    """Something that follows every pod that is added (``sign`` 1) or removed (``sign`` -1)."""
-
-    def changed(self, pod: PodInfo, node: int, sign: int) -> None:
-        """Called after the change."""
-        raise NotImplementedError

@@ -5,11 +5,11 @@ Obvious rather than fast: use it to check the other, or to read how the plugins 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from models.scheduler import interpod, nodefilters, noderesources, spread, volumes
-from models.scheduler.decision import Score
+from models.scheduler.decision import Score, TieBreaker
 from models.scheduler.nodeinfo import NodeState
 from models.scheduler.objects import default_selector
 from models.scheduler.podinfo import PodInfo
@@ -29,6 +29,9 @@ class Engine(Protocol):
 
     def score(self, pod: PodInfo, snapshot: Snapshot, feasible: Sequence[int]) -> list[dict[str, Score]]:
         """The scores of each plugin for each feasible node."""
+
+    def best(self, pod: PodInfo, snapshot: Snapshot, tie_breaker: TieBreaker | None) -> int | None:
+        """The chosen node, None where no node fits. Raises :class:`PodRefused` when PreFilter refuses the pod."""
 
 
 class PlainEngine:
@@ -62,6 +65,29 @@ class PlainEngine:
                 for row, first, second in zip(rows, raw, normalised, strict=True):
                     row[plugin] = Score(first, second, second * weight)
         return rows
+
+    def best(self, pod: PodInfo, snapshot: Snapshot, tie_breaker: TieBreaker | None) -> int | None:
+        """See :class:`Engine`."""
+        refused = self.filter(pod, snapshot)
+        nodes = snapshot.core.nodes
+        feasible = [number for number in range(len(nodes)) if number not in refused]
+        if len(feasible) < 2:
+            return feasible[0] if feasible else None
+        totals = [total(row) for row in self.score(pod, snapshot, feasible)]
+        ties = best_of(feasible, totals)
+        names = [nodes[number].name for number in ties]
+        return ties[tie_breaker(names) if tie_breaker and len(ties) > 1 else 0]
+
+
+def total(row: Mapping[str, Score]) -> int:
+    """A node's total: the sum of its weighted scores."""
+    return sum(score.weighted for score in row.values())
+
+
+def best_of(feasible: Sequence[int], totals: Sequence[int]) -> list[int]:
+    """The nodes with the highest total, in node order."""
+    highest = max(totals)
+    return [number for number, value in zip(feasible, totals, strict=True) if value == highest]
 
 
 class _Cycle:

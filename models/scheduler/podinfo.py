@@ -31,6 +31,9 @@ CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 _OPTIONS = ResourceOptions(use_status=True)
 WILDCARD_IP = "0.0.0.0"
 
+LARGEST = 2**56
+"""The largest amount told apart (72 PB, or 72 trillion cores): a hundredfold of it still fits into int64."""
+
 
 class HostPort(NamedTuple):
     """A host port that a pod occupies; ``ip`` 0.0.0.0 means every address."""
@@ -277,9 +280,10 @@ def resource_values(resources: Mapping[str, Any]) -> dict[str, int]:
     """Quantities as the scheduler counts them: millicores for cpu, whole base units otherwise, rounded up.
 
     Names that the scheduler does not know (no slash, not hugepages) are dropped (``framework.Resource.Add``).
+    Amounts above :data:`LARGEST` count as that.
     """
     return {
-        name: quantity.milli_value() if name == CPU else quantity.value()
+        name: min(quantity.milli_value() if name == CPU else quantity.value(), LARGEST)
         for name, quantity in resources.items()
         if name in (CPU, MEMORY, EPHEMERAL, PODS) or is_scalar(name)
     }

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.scheduler.decision import Decision, Score, TieBreaker
-from models.scheduler.plain import Engine, PlainEngine
+from models.scheduler.plain import Engine, best_of, total
 from models.scheduler.podinfo import PodInfo
 from models.scheduler.preemption import preempt
 from models.scheduler.snapshot import Snapshot
 from models.scheduler.status import NO_NODES, PodRefused, Status, fit_error, histogram
+from models.scheduler.vector import VectorEngine
 from models.scheduler.volumes import Binding, find_volumes
 from models.scheduler.volumes import prefilter as volume_prefilter
 
@@ -30,46 +31,56 @@ def schedule_pod(
 ) -> Decision:
     """Decide where ``pod`` goes on ``snapshot`` (which stays as it is; bind with :meth:`Snapshot.with_pod`).
 
-    ``tie_breaker`` picks among equally good nodes, the first in node order by default. ``explain`` fills the scores
-    and totals, which are otherwise left empty. Raises :class:`models.errors.InputError` for unusable quantities.
+    ``tie_breaker`` picks among equally good nodes, the first in node order by default. ``explain`` fills the
+    reasons, scores and totals, of which otherwise only the reasons of a pod that stays pending are given.
+    ``engine`` is the vectorised one unless given. Raises :class:`models.errors.InputError` for unusable quantities.
     """
     info = pod if isinstance(pod, PodInfo) else snapshot.parse(pod)
     if info.spec.gates:
         return Decision(None, GATED, gated=True)
-    core = snapshot.core
-    if not core.nodes:
+    if not snapshot.core.nodes:
         return Decision(None, NO_NODES)
-    engine = engine or PlainEngine()
+    engine = engine or VectorEngine()
     try:
+        if not explain and not info.nominated and not snapshot.nominated:
+            chosen = engine.best(info, snapshot, tie_breaker)
+            if chosen is not None:
+                return _placed(info, snapshot, chosen)
         statuses = with_nominated(info, snapshot, engine)
     except PodRefused as refused:
         return _refused(info, snapshot, refused, engine)
-    feasible = [number for number in range(len(core.nodes)) if number not in statuses]
-    reasons = {core.nodes[number].name: status.reasons for number, status in statuses.items()}
+    return _decide(info, snapshot, statuses, engine, tie_breaker, explain)
+
+
+def _decide(
+    pod: PodInfo,
+    snapshot: Snapshot,
+    statuses: Mapping[int, Status],
+    engine: Engine,
+    tie_breaker: TieBreaker | None,
+    explain: bool,
+) -> Decision:
+    """Choose among the nodes without a refusal, with reasons and, for ``explain``, scores."""
+    nodes = snapshot.core.nodes
+    reasons = {nodes[number].name: status.reasons for number, status in statuses.items()}
+    feasible = [number for number in range(len(nodes)) if number not in statuses]
     if not feasible:
-        return _with_preemption(info, snapshot, statuses, reasons, engine)
-    nominated = core.position.get(info.nominated)
-    if nominated is not None and nominated in feasible:
-        feasible = [nominated]
+        return _with_preemption(pod, snapshot, statuses, reasons, engine)
+    promised = snapshot.core.position.get(pod.nominated)
+    if promised in feasible:
+        feasible = [number for number in feasible if number == promised]
     if len(feasible) == 1 and not explain:
-        return _placed(info, snapshot, feasible[0], reasons)
-    rows = engine.score(info, snapshot, feasible)
-    totals = [sum(score.weighted for score in row.values()) for row in rows]
-    best = max(totals)
-    ties = [number for number, total in zip(feasible, totals, strict=True) if total == best]
-    names = [core.nodes[number].name for number in ties]
+        return _placed(pod, snapshot, feasible[0], reasons)
+    rows = engine.score(pod, snapshot, feasible)
+    totals = [total(row) for row in rows]
+    ties = best_of(feasible, totals)
+    names = [nodes[number].name for number in ties]
     chosen = ties[tie_breaker(names) if tie_breaker and len(ties) > 1 else 0]
     if not explain:
-        return _placed(info, snapshot, chosen, reasons)
-    labelled = [core.nodes[number].name for number in feasible]
-    return _placed(
-        info,
-        snapshot,
-        chosen,
-        reasons,
-        dict(zip(labelled, rows, strict=True)),
-        dict(zip(labelled, totals, strict=True)),
-    )
+        return _placed(pod, snapshot, chosen, reasons)
+    labelled = [nodes[number].name for number in feasible]
+    scores = dict(zip(labelled, rows, strict=True))
+    return _placed(pod, snapshot, chosen, reasons, scores, dict(zip(labelled, totals, strict=True)))
 
 
 def with_nominated(pod: PodInfo, snapshot: Snapshot, engine: Engine) -> dict[int, Status]:
@@ -96,15 +107,15 @@ def _placed(
     pod: PodInfo,
     snapshot: Snapshot,
     number: int,
-    reasons: Mapping[str, tuple[str, ...]],
+    reasons: Mapping[str, tuple[str, ...]] | None = None,
     scores: Mapping[str, Mapping[str, Score]] | None = None,
-    total: Mapping[str, int] | None = None,
+    totals: Mapping[str, int] | None = None,
 ) -> Decision:
     node = snapshot.core.nodes[number]
     volumes: tuple[Binding, ...] = ()
     if pod.spec.uses_claims:
         volumes = find_volumes(volume_prefilter(pod, snapshot.objects), node)[1]
-    return Decision(node.name, "", reasons, scores or {}, total or {}, volumes=volumes)
+    return Decision(node.name, "", reasons or {}, scores or {}, totals or {}, volumes=volumes)
 
 
 def _refused(pod: PodInfo, snapshot: Snapshot, refused: PodRefused, engine: Engine) -> Decision:

@@ -382,6 +382,34 @@ def _in_order(reasons: list[str], new: str) -> list[str]:
     return sorted([*reasons, new], key=order.index)
 
 
+def node_requirements(state: VolumeState) -> Iterable[Mapping[str, Any] | None]:
+    """The node selectors on which :func:`find_volumes` depends; None when it depends on more than those.
+
+    Nodes that agree on all of them get the same answer, so that large clusters are asked group by group.
+    """
+    objects = state.objects
+    for claim in state.bound:
+        volume = objects.pvs.get(str(dig(claim, "spec", "volumeName", default="")), {})
+        yield from _required(volume)
+    for claim in state.delayed:
+        name = claim_class(claim, objects)
+        found = objects.storage_classes.get(name, {})
+        selected = dig(claim, "metadata", "annotations", SELECTED_NODE)
+        special = found.get("allowedTopologies") or str(found.get("provisioner")) in objects.csi_drivers
+        if selected is not None or special:
+            yield None
+            return
+        for volume in objects.pvs.values():
+            if volume_class(volume) == name:
+                yield from _required(volume)
+
+
+def _required(volume: Manifest) -> Iterable[Mapping[str, Any]]:
+    required = dig(volume, "spec", "nodeAffinity", "required")
+    if required is not None:
+        yield required
+
+
 def volume_fits_node(volume: Manifest, labels: Mapping[str, str]) -> bool:
     """Whether a volume's required node affinity accepts a node with these labels."""
     required = dig(volume, "spec", "nodeAffinity", "required")
