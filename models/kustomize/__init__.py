@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.errors import Problem, RenderError, Where
+from models.kustomize.accumulator import Accumulator
 from models.kustomize.charts import ChartRenderer, ChartRequest
 from models.kustomize.fieldspecs import ORDER_FIRST, ORDER_LAST
 from models.kustomize.kustomization import Kustomization
@@ -22,7 +23,7 @@ from models.kustomize.names import add_hashes, set_string_entries
 from models.kustomize.references import fix_references
 from models.kustomize.resource import Gvk, ResMap, Resource, validated
 from models.kustomize.state import BuildState
-from models.kustomize.target import METADATA_LABELS, Accumulator, Target
+from models.kustomize.target import METADATA_LABELS, Target
 from models.kustomize.variables import resolve_vars
 from models.objects import KubeObject, Manifest, Rendered
 
@@ -77,7 +78,7 @@ def build(
     gathered = target.accumulate(Accumulator())
     add_hashes(gathered.resources)
     fix_references(gathered.resources, gathered.config.name_reference)
-    resolve_vars(gathered.resources, gathered.variables, gathered.config.var_reference)
+    resolve_vars(gathered.resources, gathered.variables, gathered.config.var_reference, state)
     for item in gathered.resources:
         validated(item.tree, Where(item.origin.file, item.origin.line))
     resources = ResMap()

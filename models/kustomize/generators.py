@@ -58,8 +58,6 @@ def generate(
                 tree.setdefault("data", {})[key] = Quoted(data[key].decode("utf-8"))
             except UnicodeDecodeError:
                 tree.setdefault("binaryData", {})[key] = Quoted(_wrapped(data[key]))
-        if not tree.get("data", True):
-            del tree["data"]
     if options.get("immutable"):
         tree["immutable"] = Scalar(BOOL, "true")
     resource = Resource(tree, Origin(where.file, where.line, "generated", f"Kustomize {kind} generator"))
@@ -86,8 +84,7 @@ def _data(args: Mapping[str, Any], base: Path, files: Files, where: Where) -> di
     pairs: list[tuple[str, bytes]] = []
     for name in args.get("envs") or []:
         pairs.extend(_env_file(files.read(base, name, where), name, where))
-    for literal in args.get("literals") or []:
-        pairs.append(_literal(literal, where))
+    pairs.extend(_literal(literal, where) for literal in args.get("literals") or [])
     for source in args.get("files") or []:
         key, path = _file_source(source, where)
         pairs.append((key, files.read(base, path, where)))

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from models.errors import Problem, RenderError, Where
+from models.errors import Problem, Where
+from models.kustomize.absent import AbsentError
 from models.kustomize.fieldspecs import NOTHING, STRING, FieldSpec
 from models.kustomize.names import apply_to, put_scalar
 from models.kustomize.nodes import KindError, Tree, is_null, is_scalar, kind_name, text_of
-from models.kustomize.resource import ResMap, Resource
+from models.kustomize.resource import Gvk, ResId, ResMap, Resource
 from models.kustomize.selectors import go_pattern
 from models.yamldoc.scalars import INT
 
@@ -97,12 +98,15 @@ def set_replicas(resources: ResMap, change: Mapping[str, Any], specs: Sequence[F
 
     found = False
     for spec in specs:
-        gvk = spec.gvk
-        for item in resources.matching(lambda one, gvk=gvk: one.name == name and one.gvk.selected_by(gvk)):
+
+        def matches(one: ResId, gvk: Gvk = spec.gvk) -> bool:
+            return one.name == name and one.gvk.selected_by(gvk)
+
+        for item in resources.matching(matches):
             found = True
             apply_to(item, spec, setter, STRING)
     if not found:
         kinds = ", ".join(spec.gvk.kind for spec in specs)
-        raise RenderError(
+        raise AbsentError(
             Problem(where, f"no resource named {name!r} is one of {kinds}", "check the name, or remove the entry")
         )

@@ -224,7 +224,9 @@ def load_kustomization(text: str, directory: Path, file: str) -> Kustomization:
     """
     value = parse_config(text, file)
     roots = compose(text, file, only_first=True)
-    lines = dict(plain_lines(roots[0], 1)) if roots and roots[0] is not None else {(): 1}
+    lines: dict[tuple[str | int, ...], int] = (
+        dict(plain_lines(roots[0], 1)) if roots and roots[0] is not None else {(): 1}
+    )
     raw = Kustomization(directory, file, {}, lines)
     if value is None:
         value = {}

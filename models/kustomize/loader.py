@@ -12,6 +12,7 @@ from typing import Any
 
 from models.documents import read_bytes
 from models.errors import InputError, Problem, RenderError, Where
+from models.kustomize.absent import RemoteError
 from models.kustomize.nodes import Tree, copy_tree, is_null, text_of
 from models.kustomize.resource import validated
 from models.yamldoc.compose import TreeBuilder, compose, decode, manifest_scalar
@@ -247,6 +248,8 @@ class Files:
 
     def file(self, base: Path, name: str, where: Where) -> Path:
         """The real path of the file ``name``. Raises RenderError when there is none or it may not be read."""
+        if is_remote(name) and not (base / name).exists():
+            raise RemoteError(where, name)
         real = self.confined(base, name, where)
         if real.is_dir():
             raise RenderError(Problem(where, f"'{name}' is a directory, not a file", "name the file"))

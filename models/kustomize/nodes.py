@@ -74,7 +74,7 @@ def scalar_like(old: Tree, text: str, tag: str = "") -> Tree:
     if tag in ("", STR):
         if quoted:
             return Quoted(text)
-        return text if tag == STR or resolve(text)[0] == STR else Scalar("", text)
+        return text if tag == STR else Scalar("", text)
     return Scalar(tag, text, quoted)
 
 
@@ -96,13 +96,17 @@ def retagged(old: Tree, text: str) -> Tree:
 
 def new_string(text: str) -> Tree:
     """``text`` as a new field's value; it stays a string whatever it looks like."""
-    return Quoted(text) if resolve(text, True)[0] != STR else text
+    return Quoted(text) if text and resolve(text, True)[0] != STR else text
 
 
 def set_text(parent: Any, key: Any, text: str, tag: str = "") -> None:
     """Write a scalar into a map or a list, keeping the quoting of what stood there."""
     old = parent.get(key) if isinstance(parent, dict) else parent[key]
-    write(parent, key, new_string(text) if old is None else scalar_like(old, text, tag))
+    if old is None:
+        new = new_string(text)
+        parent[key] = new if tag or isinstance(new, Quoted) else Scalar("", text)
+    else:
+        write(parent, key, scalar_like(old, text, tag))
 
 
 def write(parent: Any, key: Any, value: Tree) -> None:

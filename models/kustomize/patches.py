@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InputError, Problem, RenderError, Where
+from models.kustomize.absent import AbsentError
 from models.kustomize.jsonpatch import apply_json_patch, decode_patch
 from models.kustomize.loader import Files, parse_config, parse_manifests
 from models.kustomize.merge import Schema, strategic_merge
 from models.kustomize.nodes import is_empty, set_text
 from models.kustomize.resource import ALLOW_KIND_CHANGE, ALLOW_NAME_CHANGE, Gvk, ResMap, Resource, merge_metadata
 from models.kustomize.selectors import Selector
+from models.kustomize.state import BuildState
 from models.objects import Origin
 
 
@@ -110,12 +112,13 @@ def _both(
     return merges, operations, problems
 
 
-def apply_patch(resources: ResMap, patch: Patch, schema: Schema) -> None:
+def apply_patch(resources: ResMap, patch: Patch, state: BuildState) -> None:
     """Lay a patch over the resources it is meant for.
 
     Raises:
         RenderError: no resource fits a patch without target, several do, or the patch does not apply.
     """
+    schema = state.schema
     if patch.operations or not patch.merges:
         if patch.target is None:
             if not patch.merges and not patch.operations:
@@ -127,8 +130,9 @@ def apply_patch(resources: ResMap, patch: Patch, schema: Schema) -> None:
         return
     if patch.target is None:
         for merge in patch.merges:
-            target = only_match(resources, merge, patch.where)
-            merge_into(target, merge.copy(), schema, patch.where)
+            with state.tolerant():
+                target = only_match(resources, merge, patch.where)
+                merge_into(target, merge.copy(), schema, patch.where)
         return
     if len(patch.merges) > 1:
         raise RenderError(
@@ -155,12 +159,14 @@ def only_match(resources: ResMap, patch: Resource, where: Where) -> Resource:
     if len(found) == 1:
         return found[0]
     if found:
+        error: type[RenderError] = RenderError
         what = f"multiple matches for Id {wanted}; failed to find unique target for patch {wanted}"
         way_out = "say which with `target:`"
     else:
+        error = AbsentError
         what = f"no resource matches strategic merge patch {wanted}: no matches for Id {wanted}"
         way_out = "check apiVersion, kind, name and namespace" + _near(resources, patch)
-    raise RenderError(Problem(where, what, way_out))
+    raise error(Problem(where, what, way_out))
 
 
 def _near(resources: ResMap, patch: Resource) -> str:
@@ -215,21 +221,21 @@ def apply_operations(item: Resource, operations: list[dict[str, Any]], where: Wh
     item.set_string_map("annotations", {**item.annotations, **memories})
 
 
-def apply_merge_list(
-    resources: ResMap, texts: list[str], base: Path, files: Files, where: Where, schema: Schema
-) -> None:
+def apply_merge_list(resources: ResMap, texts: list[str], base: Path, state: BuildState, where: Where) -> None:
     """``patchesStrategicMerge``: each entry is a patch or the name of a file with patches."""
     patches: list[Resource] = []
     for text in texts:
         try:
             patches.extend(merges_in(text, where.file, where.line or 1))
         except InputError:
-            path = files.file(base, text, where)
-            patches.extend(Resource(one.tree, Origin(files.display(path), one.line)) for one in files.manifests(path))
+            path = state.files.file(base, text, where)
+            shown = state.files.display(path)
+            patches.extend(Resource(one.tree, Origin(shown, one.line)) for one in state.files.manifests(path))
     if not patches:
         raise RenderError(Problem(where, "patch appears to be empty", "remove it"))
     for patch in patches:
-        merge_selected(resources, [only_match(resources, patch, where)], patch, schema, where)
+        with state.tolerant():
+            merge_selected(resources, [only_match(resources, patch, where)], patch, state.schema, where)
 
 
 def apply_json6902(resources: ResMap, value: Mapping[str, Any], base: Path, files: Files, where: Where) -> None:

@@ -44,6 +44,7 @@ from models.kustomize.replacements import read_replacements, replace_fields
 from models.kustomize.resource import ResMap, Resource
 from models.kustomize.selectors import Selector
 from models.kustomize.state import BuildState
+from models.objects import Origin
 
 Transformer = Callable[[ResMap], None]
 _META: Shape = {"name": str, "namespace": str}
@@ -169,8 +170,6 @@ def _iam_service_account(plugin: Plugin) -> Resource:
     if service.get("namespace"):
         metadata["namespace"] = new_string(service["namespace"])
     tree = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-    from models.objects import Origin
-
     return Resource(tree, Origin(plugin.where.file, plugin.where.line, "generated", "Kustomize IAM policy generator"))
 
 
@@ -193,13 +192,15 @@ def run_transformer(plugin: Plugin, resources: ResMap, state: BuildState) -> Non
     elif kind == "ImageTagTransformer":
         set_images(resources, settings.get("imageTag") or {}, _specs(settings))
     elif kind == "ReplicaCountTransformer":
-        set_replicas(resources, settings.get("replica") or {}, _specs(settings), where)
+        with state.tolerant():
+            set_replicas(resources, settings.get("replica") or {}, _specs(settings), where)
     elif kind == "HashTransformer":
         add_hashes(resources)
     elif kind == "ReplacementTransformer":
         for entry in settings.get("replacements") or []:
             for replacement in read_replacements(entry, plugin.base, state.files, where):
-                replace_fields(resources, replacement, where)
+                with state.tolerant():
+                    replace_fields(resources, replacement, where)
     elif kind == "ValueAddTransformer":
         _add_value(plugin, resources)
     else:
@@ -235,14 +236,15 @@ def _namespace(plugin: Plugin, resources: ResMap) -> None:
 def _patch(plugin: Plugin, resources: ResMap, state: BuildState) -> None:
     settings, where = plugin.settings, plugin.where
     if plugin.kind == "PatchTransformer":
-        apply_patch(resources, read_patch(settings, plugin.base, state.files, where), state.schema)
+        apply_patch(resources, read_patch(settings, plugin.base, state.files, where), state)
     elif plugin.kind == "PatchJson6902Transformer":
         apply_json6902(resources, settings, plugin.base, state.files, where)
     else:
         if settings.get("paths"):
-            apply_merge_list(resources, settings["paths"], plugin.base, state.files, where, state.schema)
+            apply_merge_list(resources, settings["paths"], plugin.base, state, where)
         for patch in merges_in(settings.get("patches") or "", where.file, where.line or 1):
-            merge_selected(resources, [only_match(resources, patch, where)], patch, state.schema, where)
+            with state.tolerant():
+                merge_selected(resources, [only_match(resources, patch, where)], patch, state.schema, where)
 
 
 def _add_value(plugin: Plugin, resources: ResMap) -> None:

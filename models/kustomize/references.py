@@ -179,10 +179,12 @@ def _binding_namespaces(resource: Resource) -> frozenset[str]:
     subjects = resource.tree.get("subjects") if resource.kind == "RoleBinding" else None
     if not isinstance(subjects, list):
         return frozenset()
+    if not all(isinstance(subject, dict) for subject in subjects):
+        raise resource.error("each subject must be a map", "subjects")
     return frozenset(
         text_of(subject["namespace"])
         for subject in subjects
-        if isinstance(subject, dict) and subject.get("namespace") and text_of(subject.get("kind")) == "ServiceAccount"
+        if subject.get("namespace") and text_of(subject.get("kind")) == "ServiceAccount"
     )
 
 

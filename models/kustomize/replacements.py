@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import Problem, RenderError, Where
+from models.kustomize.absent import AbsentError
 from models.kustomize.kustomization import REPLACEMENT, conform
 from models.kustomize.loader import Files, parse_config
 from models.kustomize.nodes import (
@@ -73,8 +74,11 @@ def replace_fields(resources: ResMap, replacement: Mapping[str, Any], where: Whe
     source, targets = replacement.get("source"), replacement.get("targets")
     if source is None or targets is None:
         raise RenderError(Problem(where, "replacements must specify a source and at least one target", "add them"))
+    found = [item for item in resources if any(_selected(one, source) for one in _ids(item))]
+    if not found:
+        raise AbsentError(Problem(where, f"nothing selected by {_shown(source)}", "check the source's kind and name"))
     try:
-        value = _source_value(resources, source)
+        value = _source_value(found, source)
         for target in targets:
             _to_target(resources, target, value)
     except ValueError as error:
@@ -102,13 +106,10 @@ def _shown(selector: Mapping[str, Any]) -> str:
     return f"{gvk}/{name or '[noName]'}.{namespace or '[noNs]'}"
 
 
-def _source_value(resources: ResMap, source: Mapping[str, Any]) -> Tree:
-    found = [item for item in resources if any(_selected(one, source) for one in _ids(item))]
+def _source_value(found: list[Resource], source: Mapping[str, Any]) -> Tree:
     if len(found) > 1:
         places = ", ".join(str(item.origin) for item in found[:5])
         raise ValueError(f"multiple matches for selector {_shown(source)} ({places})")
-    if not found:
-        raise ValueError(f"nothing selected by {_shown(source)}")
     path = source.get("fieldPath") or DEFAULT_PATH
     value = lookup(found[0].tree, split_field_path(path))
     if is_empty(value):
@@ -165,8 +166,14 @@ def _copy_to(tree: Tree, path: str, value: Tree, options: Mapping[str, Any]) -> 
     creates = bool(options.get("create"))
     what = f"unable to find {'or create ' if creates else ''}field {path!r} in replacement target"
     kind = {"map": dict, "list": list, "scalar": str}[kind_name(value)] if creates else None
+    steps = split_field_path(path)
+    meta = tree.get("metadata")
+    annotating = creates and steps[:2] == ["metadata", "annotations"] and isinstance(meta, dict)
+    if annotating and is_null(meta.get("annotations", "")):
+        # elsewhere what is made inside of a null is lost; annotations are written anew in the end
+        meta["annotations"] = {}
     try:
-        places = _Places(kind).find(_Slot({"": tree}, ""), split_field_path(path))
+        places = _Places(kind).find(_Slot({"": tree}, ""), steps)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
     if not places:
@@ -224,7 +231,8 @@ class _Places:
         if is_null(node):
             if self.create is None:
                 return []
-            raise KindError(f"a null stands before {step!r}")
+            # upstream makes the field inside the null, where nobody sees it
+            return self.find(_Slot({step: self._new(rest)}, step), rest)
         if not isinstance(node, dict):
             raise KindError(f"wrong node kind: expected a map but got a {kind_name(node)} at {step!r}")
         if step not in node:

@@ -56,7 +56,7 @@ def split_api_version(api_version: str) -> tuple[str, str]:
 
 
 class ResId(NamedTuple):
-    """Identity of a resource: ``namespace`` is the effective one (``default`` when unset, a marker when there is none)."""
+    """Identity of a resource: ``namespace`` is the effective one (``default`` when unset, a marker without one)."""
 
     gvk: Gvk
     name: str
@@ -110,7 +110,7 @@ MEMORY = frozenset(
 )
 """Annotations in which Kustomize remembers things while it builds (api/resource/resource.go).
 
-They stand in the manifest as they do upstream, because what a patch does to annotations depends on whether there are any.
+They stand in the manifest as they do upstream, for what a patch does to annotations depends on whether there are any.
 """
 
 
@@ -280,7 +280,7 @@ class Resource:
 
     def metadata(self) -> dict[str, Tree]:
         """The ``metadata`` map, made when it is missing."""
-        meta = self.tree.get("metadata")
+        meta: dict[str, Tree] | None = self.tree.get("metadata")
         if not isinstance(meta, dict):
             meta = self.tree["metadata"] = {}
         return meta

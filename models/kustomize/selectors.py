@@ -112,11 +112,14 @@ def _anchored(pattern: str) -> re.Pattern[str]:
     return go_pattern(rf"^(?:{pattern})\Z")
 
 
+EVERY_TYPE = Gvk()
+
+
 @dataclass(frozen=True)
 class Selector:
     """The ``target:`` of a patch: regular expressions on type, name and namespace, selectors on labels."""
 
-    gvk: Gvk = Gvk()
+    gvk: Gvk = EVERY_TYPE
     name: str = ""
     namespace: str = ""
     label_selector: str = ""

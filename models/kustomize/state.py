@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from models.kustomize.absent import AbsentError, RemoteError
 from models.kustomize.charts import ChartRenderer, ChartRequest
 from models.kustomize.loader import Files
 from models.kustomize.merge import Schema, builtin_schema
@@ -45,6 +48,23 @@ class BuildState:
                 values=request.values,
             )
         )
+
+    @contextmanager
+    def tolerant(self) -> Iterator[None]:
+        """Let a step fail for want of a remote file, or of an object when something is missing anyway; note it."""
+        try:
+            yield
+        except RemoteError as error:
+            where = error.problems[0].where
+            hides = f"what {where.field or 'this step'} adds or changes"
+            self.lacks("remote", error.name, Origin(where.file, where.line), "it is on the network", hides)
+        except AbsentError as error:
+            if not self.missing:
+                raise
+            for problem in error.problems:
+                origin = Origin(problem.where.file, problem.where.line)
+                what = f"what {problem.where.field or 'this step'} changes"
+                self.lacks(self.missing[0].kind, what, origin, f"{problem.what} (something else is missing)")
 
     def lacks(self, kind: str, what: str, origin: Origin, reason: str, hides: str = "") -> None:
         """Note something that cannot be had, once."""

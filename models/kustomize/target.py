@@ -5,12 +5,13 @@ The order of the steps is that of ``api/internal/target/kusttarget.go`` of Kusto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from models.errors import InputError, Problem, RenderError, Where
+from models.kustomize.absent import AbsentError
+from models.kustomize.accumulator import Accumulator, absorb
 from models.kustomize.fieldspecs import (
     EMPTY,
     Config,
@@ -25,28 +26,18 @@ from models.kustomize.generators import generate, merged_options
 from models.kustomize.images import set_images, set_replicas
 from models.kustomize.kustomization import COMPONENT, Kustomization, load_kustomization
 from models.kustomize.loader import KUSTOMIZATION_NAMES, Files, is_remote, parse_config, parse_manifests
-from models.kustomize.metadata import ORIGIN_ANNOTATION, BuildOrigin, origin_path
+from models.kustomize.metadata import BuildOrigin, origin_path
 from models.kustomize.names import add_affix, add_namespace, set_string_entries
-from models.kustomize.nodes import is_null, new_string, text_of
 from models.kustomize.openapi import config_from_crds, schema_from
 from models.kustomize.patches import apply_json6902, apply_merge_list, apply_patch, read_patch
 from models.kustomize.plugins import GENERATORS, inflate, is_builtin, plugin_from, run_generator, run_transformer
 from models.kustomize.replacements import read_replacements, replace_fields
-from models.kustomize.resource import Gvk, ResMap, Resource, merge_metadata
+from models.kustomize.resource import Gvk, ResMap, Resource
 from models.kustomize.state import BuildState
-from models.kustomize.variables import Var, declare, merge_vars, var_from
+from models.kustomize.variables import declare, merge_vars, var_from
 from models.objects import Origin
 
 METADATA_LABELS = FieldSpec(Gvk(), "metadata/labels", create=True)
-
-
-@dataclass
-class Accumulator:
-    """Resources, field specifications and variables gathered so far."""
-
-    resources: ResMap = field(default_factory=ResMap)
-    config: Config = EMPTY
-    variables: dict[str, Var] = field(default_factory=dict)
 
 
 class Target:
@@ -78,14 +69,15 @@ class Target:
         settings = self.kustomization.get("openapi") or {}
         if settings.get("path"):
             where = self.kustomization.where("openapi", "path")
-            path = self.files.file(self.directory, settings["path"], where)
-            try:
-                schema = schema_from(parse_config(self.files.text(path), self.files.display(path)))
-            except ValueError as error:
-                raise RenderError(
-                    Problem(where, f"invalid schema file: {error}", "name an OpenAPI document")
-                ) from error
-            self.state.choose_schema(schema, root=root)
+            with self.state.tolerant():
+                path = self.files.file(self.directory, settings["path"], where)
+                try:
+                    schema = schema_from(parse_config(self.files.text(path), self.files.display(path)))
+                except ValueError as error:
+                    raise RenderError(
+                        Problem(where, f"invalid schema file: {error}", "name an OpenAPI document")
+                    ) from error
+                self.state.choose_schema(schema, root=root)
 
     def accumulate(self, gathered: Accumulator) -> Accumulator:
         """Build this kustomization on top of what is ``gathered``. Raises InputError."""
@@ -210,28 +202,38 @@ class Target:
             for index, args in enumerate(kustomization.items(name)):
                 where = kustomization.where(name, index)
                 options = merged_options(args.get("options"), common)
-                made = generate(kind, args, options, self.directory, self.files, where)
-                self._absorb(gathered, [made], f"{kind}Generator", where)
+                with self.state.tolerant():
+                    made = generate(kind, args, options, self.directory, self.files, where)
+                    self._absorb(gathered, [made], f"{kind}Generator", where)
         globals_ = kustomization.get("helmGlobals") or {}
         for index, chart in enumerate(kustomization.items("helmCharts")):
             where = kustomization.where("helmCharts", index)
-            made_by_chart = inflate(chart or {}, globals_, self.directory, self.state, where)
-            self._absorb(gathered, made_by_chart, "HelmChartInflationGenerator", where)
+            with self.state.tolerant():
+                objects = inflate(chart or {}, globals_, self.directory, self.state, where)
+                self._absorb(gathered, objects, "HelmChartInflationGenerator", where)
         for item in self._plugins("generators"):
             plugin = plugin_from(item, self.directory)
             if plugin.kind not in GENERATORS:
                 raise RenderError(Problem(plugin.where, f"plugin {plugin.kind} not a generator", "list it elsewhere"))
-            made = run_generator(plugin, self.state)
             change = _change_by(item)
-            for one in made if change is not None else ():
-                one.set_origin(change)
-            self._absorb(gathered, made, None, plugin.where)
+            with self.state.tolerant():
+                objects = run_generator(plugin, self.state)
+                if change is not None:
+                    for one in objects:
+                        one.set_origin(change)
+                self._absorb(gathered, objects, None, plugin.where)
 
     def _absorb(self, gathered: Accumulator, made: list[Resource], builtin: str | None, where: Where) -> None:
         for item in made:
             if self.origin is not None and builtin is not None and item.built_from() is None:
                 item.set_origin(self.origin.by_builtin(self.file_name, builtin))
-            absorb(gathered.resources, item, where)
+            try:
+                absorb(gathered.resources, item, where)
+            except AbsentError:
+                if not self.state.missing:
+                    raise
+                # what it is to be merged with is missing; its own part is better than nothing
+                gathered.resources.append_all([item])
 
     def _plugins(self, field_name: str) -> list[Resource]:
         """The built-in plugins that a field lists, inline ones first; others are noted as missing."""
@@ -270,20 +272,22 @@ class Target:
         resources.drop_empty()
 
     def _transform(self, gathered: Accumulator) -> None:
-        kustomization, config, schema = self.kustomization, gathered.config, self.state.schema
+        kustomization, config = self.kustomization, gathered.config
         resources = gathered.resources
         merges = kustomization.items("patchesStrategicMerge")
         if merges:
             where = kustomization.where("patchesStrategicMerge")
-            apply_merge_list(resources, merges, self.directory, self.files, where, schema)
+            with self.state.tolerant():
+                apply_merge_list(resources, merges, self.directory, self.state, where)
             self._changed(gathered, "PatchStrategicMergeTransformer")
         # all patches are read before the first one is applied, as upstream configures before it transforms
-        patches = [
-            read_patch(value or {}, self.directory, self.files, kustomization.where("patches", index))
-            for index, value in enumerate(kustomization.items("patches"))
-        ]
+        patches = []
+        for index, value in enumerate(kustomization.items("patches")):
+            with self.state.tolerant():
+                where = kustomization.where("patches", index)
+                patches.append(read_patch(value or {}, self.directory, self.files, where))
         for patch in patches:
-            apply_patch(resources, patch, schema)
+            apply_patch(resources, patch, self.state)
             self._changed(gathered, "PatchTransformer")
         namespace = kustomization.text("namespace")
         if namespace:
@@ -303,10 +307,12 @@ class Target:
             self._changed(gathered, "AnnotationsTransformer")
         for index, value in enumerate(kustomization.items("patchesJson6902")):
             where = kustomization.where("patchesJson6902", index)
-            apply_json6902(resources, value or {}, self.directory, self.files, where)
+            with self.state.tolerant():
+                apply_json6902(resources, value or {}, self.directory, self.files, where)
             self._changed(gathered, "PatchJson6902Transformer")
         for index, value in enumerate(kustomization.items("replicas")):
-            set_replicas(resources, value or {}, config.replicas, kustomization.where("replicas", index))
+            with self.state.tolerant():
+                set_replicas(resources, value or {}, config.replicas, kustomization.where("replicas", index))
             self._changed(gathered, "ReplicaCountTransformer")
         for value in kustomization.items("images"):
             set_images(resources, value or {}, config.images)
@@ -354,15 +360,15 @@ class Target:
         entries = self.kustomization.items("replacements")
         if not entries:
             return
-        read = [
-            (replacement, self.kustomization.where("replacements", index))
-            for index, entry in enumerate(entries)
-            for replacement in read_replacements(
-                entry or {}, self.directory, self.files, self.kustomization.where("replacements", index)
-            )
-        ]
+        read: list[tuple[Mapping[str, Any], Where]] = []
+        for index, entry in enumerate(entries):
+            where = self.kustomization.where("replacements", index)
+            with self.state.tolerant():
+                found = read_replacements(entry or {}, self.directory, self.files, where)
+                read.extend((replacement, where) for replacement in found)
         for replacement, where in read:
-            replace_fields(gathered.resources, replacement, where)
+            with self.state.tolerant():
+                replace_fields(gathered.resources, replacement, where)
         self._changed(gathered, "ReplacementTransformer")
 
     def _validate(self, gathered: Accumulator) -> None:
@@ -380,9 +386,8 @@ def _change_by(plugin: Resource) -> BuildOrigin | None:
     origin = plugin.built_from()
     if origin is None:
         return None
-    names = (("apiVersion", plugin.api_version), ("kind", plugin.kind))
-    names += (("name", plugin.name), ("namespace", plugin.namespace))
-    return BuildOrigin("", origin_path(origin), names)
+    names = {"apiVersion": plugin.api_version, "kind": plugin.kind, "name": plugin.name, "namespace": plugin.namespace}
+    return BuildOrigin("", origin_path(origin), tuple(names.items()))
 
 
 def _texts(values: dict[str, Any] | None) -> dict[str, str]:
@@ -402,55 +407,3 @@ def find_kustomization(directory: Path, files: Files) -> Path:
         names = ", ".join(path.name for path in found)
         raise RenderError(Problem(Where(shown), f"Found multiple kustomization files: {names}", "keep one"))
     return files.confined(directory, found[0].name, Where(shown))
-
-
-def absorb(resources: ResMap, made: Resource, where: Where) -> None:
-    """Add a generated resource, or merge it into the one that it names. Raises RenderError."""
-    current = made.current
-    found = resources.matching(lambda one: one == current)
-    if not found:
-        if made.behavior in ("merge", "replace"):
-            raise RenderError(
-                Problem(
-                    where,
-                    f"id {current} does not exist; cannot merge or replace",
-                    "generate it in a base first, or drop `behavior:`",
-                )
-            )
-        resources.append_all([made])
-        return
-    if len(found) > 1:
-        places = ", ".join(str(item.origin) for item in found)
-        raise RenderError(Problem(where, f"found multiple objects that could accept merge of {current}: {places}", ""))
-    old = found[0]
-    if made.behavior not in ("merge", "replace"):
-        raise RenderError(
-            Problem(
-                where,
-                f"id {current} exists; behavior must be merge or replace ({old.origin})",
-                "add `behavior: merge` or `behavior: replace`, or give it another name",
-            )
-        )
-    merging = made.behavior == "merge"
-    origin = old.built_from()
-    merge_metadata(made, old)
-    if merging:
-        _merge_data(made, old)
-        if origin is not None:
-            made.enable(ORIGIN_ANNOTATION, origin)
-    same = [item for item in resources if item.current == made.current]
-    if len(same) != 1:
-        what = f"id matched {len(same)} resources" if same else f"cannot find resource with id {made.current} to replace"
-        raise RenderError(Problem(where, what, "give the generator the name that the object has here"))
-    resources.items[resources.items.index(same[0])] = made
-
-
-def _merge_data(made: Resource, old: Resource) -> None:
-    for name in ("data", "binaryData"):
-        values: dict[str, str] = {}
-        for source in (old.tree.get(name), made.tree.get(name)):
-            if isinstance(source, dict):
-                values.update({key: "" if is_null(value) else text_of(value) for key, value in source.items()})
-        made.tree.pop(name, None)
-        if values:
-            made.tree[name] = {key: new_string(values[key]) for key in sorted(values)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.errors import Problem, RenderError, Where
+from models.kustomize.absent import AbsentError
 from models.kustomize.fieldspecs import FieldSpec, apply_spec
 from models.kustomize.nodes import (
     Tree,
@@ -25,6 +26,7 @@ from models.kustomize.nodes import (
     write,
 )
 from models.kustomize.resource import Gvk, ResId, ResMap, split_api_version
+from models.kustomize.state import BuildState
 from models.yamldoc.scalars import BOOL, FLOAT, INT, Scalar
 
 
@@ -104,11 +106,14 @@ def merge_vars(known: dict[str, Var], more: Mapping[str, Var]) -> None:
         known[name] = var
 
 
-def resolve_vars(resources: ResMap, known: Mapping[str, Var], specs: Sequence[FieldSpec]) -> None:
+def resolve_vars(resources: ResMap, known: Mapping[str, Var], specs: Sequence[FieldSpec], state: BuildState) -> None:
     """Put the values of all variables into the fields that ``specs`` name. Raises RenderError for one without value."""
     if not known:
         return
-    values = {name: _value(resources, known[name]) for name in sorted(known)}
+    values: dict[str, Any] = {}
+    for name in sorted(known):
+        with state.tolerant():
+            values[name] = _value(resources, known[name])
 
     def mapping(name: str) -> Any:
         value = values.get(name)
@@ -144,7 +149,7 @@ def _value(resources: ResMap, var: Var) -> Any:
             if isinstance(node, Scalar) and node.tag not in (INT, FLOAT, BOOL):
                 return node.text
             return plain(node, top=False)
-    raise RenderError(
+    raise AbsentError(
         Problem(
             var.where,
             f"var '{var.name}' cannot be mapped to a field in the set of known resources",

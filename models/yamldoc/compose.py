@@ -16,7 +16,7 @@ from models.errors import InputError, Problem, Where
 from models.yamldoc.scalars import MERGE, STR, OddKey, Quoted, Scalar, resolve, short_tag
 
 try:
-    from yaml.cyaml import CParser as _Parser
+    from yaml._yaml import CParser as _Parser
 
     _COMPOSED_IN_C = True
 except ImportError:  # pragma: no cover - PyYAML without libyaml
@@ -123,7 +123,7 @@ def _refuse_deep_nesting(text: str, file: str, first_line: int) -> None:
             if depth > MAX_DEPTH:
                 raise InputError(
                     Problem(
-                        Where(file, first_line + event.start_mark.line),
+                        Where(file, first_line + (event.start_mark.line if event.start_mark is not None else 0)),
                         f"nested deeper than {MAX_DEPTH} levels",
                         "no Kubernetes object needs that; check what wrote the file",
                     )

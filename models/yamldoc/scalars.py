@@ -1,9 +1,9 @@
 """What a scalar in a YAML file means to Kubernetes' tools.
 
-Two dialects are in use upstream. Manifests and patches go through go-yaml v3 (``yes`` and ``on`` stay text, ``0o17`` is
-a number, dates become RFC 3339 time stamps); ``kustomization.yaml``, plugin configurations and JSON patches go through
-go-yaml v2 (YAML 1.1 booleans, dates stay text). Source: ``resolve.go`` in ``sigs.k8s.io/yaml`` v1.4.0, ``goyaml.v3`` and
-``goyaml.v2``.
+Two dialects are in use upstream. Manifests and patches go through go-yaml v3 (``yes`` and ``on`` stay text, ``0o17``
+is a number, dates become RFC 3339 time stamps); ``kustomization.yaml``, plugin configurations and JSON patches go
+through go-yaml v2 (YAML 1.1 booleans, dates stay text). Source: ``resolve.go`` in ``sigs.k8s.io/yaml`` v1.4.0,
+``goyaml.v3`` and ``goyaml.v2``.
 """
 
 from __future__ import annotations
