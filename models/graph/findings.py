@@ -130,7 +130,7 @@ def _missing_reference(listed: list[Dangling], kind: str, context: Context) -> F
     return Finding(
         "GRAPH-MISSING-REF",
         Severity.WARNING if kind in ("Secret", "StorageClass") or hidden else Severity.ERROR,
-        f"{_some([entry.source for entry in listed])} needs {item.target}, which nothing in the tree makes",
+        f"{item.target} is needed by {_some([entry.source for entry in listed])}, and nothing in the tree makes it",
         item.source,
         _where(item.evidence.origin, item.evidence.field),
         tuple(evidence),
