@@ -72,8 +72,8 @@ def admit(
 ) -> Admission:
     """Whether the namespace's quotas let the object in, and what it costs them.
 
-    ``old``: the stored object on an update (a pod's update counts only when it changes its cost or its terminating
-    scope); ``namespace``: where the object goes, its own by default, quotas of other namespaces are ignored;
+    ``old``: the stored object on an update (a pod's update counts only when it is a resize or changes its
+    terminating scope); ``namespace``: where the object goes, its own by default, quotas of other namespaces are ignored;
     ``limited_resources``: the plugin's configuration; ``used``: current use by quota name, in place of
     ``status.used``. A quota without ``status`` is taken as new: its ``spec.hard`` counts and nothing is used yet
     unless ``used`` says so. Raises ValueError on an unreadable amount.
@@ -85,7 +85,7 @@ def admit(
     def refuse(reason: str) -> Admission:
         return Admission(False, reason, {}, current)
 
-    if not _handles(obj, old, now):
+    if not _handles(obj, old):
         return Admission(True, "", {}, current)
     relevant: list[_Quota] = []
     covered: set[str] = set()
@@ -184,14 +184,20 @@ def _belongs(quota: Manifest, namespace: str) -> bool:
     return not home or not namespace or home == namespace
 
 
-def _handles(obj: Manifest, old: Manifest | None, now: datetime | None) -> bool:
+def _handles(obj: Manifest, old: Manifest | None) -> bool:
     """Whether quota looks at this request at all (the evaluators' ``Handles``)."""
     if old is None:
         return True
     resource = resource_of(obj)
     if resource == "pods":
-        return is_terminating(obj) != is_terminating(old) or usage(obj, now=now) != usage(old, now=now)
+        return is_terminating(obj) != is_terminating(old) or _stated_resources(obj) != _stated_resources(old)
     return resource in ("services", "persistentvolumeclaims", "resourceclaims.resource.k8s.io")
+
+
+def _stated_resources(pod: Manifest) -> list[object]:
+    """What only a resize can change: the resources of the pod and of its containers."""
+    members = containers_of(pod) + init_containers_of(pod)
+    return [dig(pod, "spec", "resources"), *(container.get("resources") for container in members)]
 
 
 def _deltas(

@@ -34,7 +34,7 @@ def text(amounts: ResourceList) -> dict[str, str]:
 def test_quantities_parse_and_print_as_apimachinery_does() -> None:
     for case in cases("upstream_quantities.json"):
         if "error" in case:
-            with pytest.raises(ValueError, match=".") as caught:
+            with pytest.raises(ValueError, match=r".") as caught:
                 parse_quantity(case["text"])
             assert str(caught.value) == case["error"], case["text"]
             continue
@@ -67,9 +67,7 @@ def test_limit_ranges_fill_and_refuse_as_recorded(number: int) -> None:
 @pytest.mark.parametrize("number", range(260))
 def test_quota_admission_answers_as_recorded(number: int) -> None:
     case = cases("upstream_quotas.json")[number]
-    answer = admit(
-        case["object"], case["quotas"], old=case["old"], namespace="ns", limited_resources=case["limited"]
-    )
+    answer = admit(case["object"], case["quotas"], old=case["old"], namespace="ns", limited_resources=case["limited"])
     assert answer.message == case["message"]
     assert answer.allowed == (case["message"] == "")
     if answer.allowed:
@@ -92,7 +90,7 @@ def test_rollout_sizes_match_the_recorded_answer() -> None:
 def test_cron_times_and_errors_match_the_recorded_answer() -> None:
     for case in cases("upstream_crons.json"):
         if case["error"] is not None:
-            with pytest.raises(ValueError, match=".") as caught:
+            with pytest.raises(ValueError, match=r".") as caught:
                 parse_cron(case["schedule"])
             assert str(caught.value) == case["error"], case["schedule"]
             continue
