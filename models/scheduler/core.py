@@ -17,6 +17,11 @@ IntArray = NDArray[np.int64]
 _NO_PODS = 2**62
 _LONGEST_LOG = 1_000_000
 
+NON_ZERO = {CPU: "cpu (non-zero)", MEMORY: "memory (non-zero)"}
+"""The names of the rows that count 100m cpu and 200Mi memory for containers without a request."""
+
+_ROW_CAPACITY = {row: name for name, row in NON_ZERO.items()}
+
 Listener = Callable[[PodInfo, int, int], None]
 """Called after a pod was added to (1) or removed from (-1) a node: pod, node position, sign."""
 
@@ -24,9 +29,10 @@ Listener = Callable[[PodInfo, int, int], None]
 class Core:
     """Nodes in their order with what is used on them.
 
-    ``allocatable`` and ``used`` are resources x nodes (rows by :meth:`row`), ``non_zero`` is (cpu, memory) x nodes,
-    ``lowest`` the lowest priority of the pods on each node. ``changes`` counts the changes made so far, so that caches
-    can ask what changed since. ``memory`` belongs to the vectorised engine.
+    ``allocatable`` and ``used`` are resources x nodes (rows by :meth:`row`). Rows 0 and 1 are cpu and memory with the
+    non-zero requests that the Fit score counts (:data:`NON_ZERO`), against the same allocatable. ``count`` and
+    ``max_pods`` are pods, ``lowest`` is the lowest priority of the pods on each node. ``changes`` counts the changes
+    made so far, so that caches can ask what changed since. ``memory`` belongs to the vectorised engine.
     """
 
     def __init__(self, nodes: Sequence[NodeInfo], parser: PodParser) -> None:
@@ -43,11 +49,10 @@ class Core:
         self._rows: dict[str, int] = {}
         self.allocatable: IntArray = np.zeros((0, size), np.int64)
         self.used: IntArray = np.zeros((0, size), np.int64)
-        self.non_zero: IntArray = np.zeros((2, size), np.int64)
         self.count: IntArray = np.zeros(size, np.int64)
         self.lowest: IntArray = np.full(size, _NO_PODS, np.int64)
         self.max_pods: IntArray = np.array([node.allocatable.get(PODS, 0) for node in self.nodes], np.int64)
-        for name in (CPU, MEMORY):
+        for name in (*NON_ZERO.values(), CPU, MEMORY):
             self.row(name)
 
     def row(self, resource: str) -> int:
@@ -55,7 +60,8 @@ class Core:
         found = self._rows.get(resource)
         if found is None:
             found = self._rows[resource] = len(self._rows)
-            capacity = np.array([node.allocatable.get(resource, 0) for node in self.nodes], np.int64)
+            listed = _ROW_CAPACITY.get(resource, resource)
+            capacity = np.array([node.allocatable.get(listed, 0) for node in self.nodes], np.int64)
             self.allocatable = np.vstack([self.allocatable, capacity])
             self.used = np.vstack([self.used, np.zeros(len(self.nodes), np.int64)])
         return found
@@ -81,9 +87,10 @@ class Core:
     def _account(self, pod: PodInfo, node: int, sign: int) -> None:
         spec = pod.spec
         for name, amount in spec.requests.items():
-            self.used[self.row(name), node] += sign * amount
-        self.non_zero[0, node] += sign * spec.non_zero[0]
-        self.non_zero[1, node] += sign * spec.non_zero[1]
+            row = self.row(name)
+            self.used[row, node] += sign * amount
+        self.used[0, node] += sign * spec.non_zero[0]
+        self.used[1, node] += sign * spec.non_zero[1]
         self.count[node] += sign
         if len(self._log) >= _LONGEST_LOG:
             self._log.clear()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.scheduler.core import Core, IntArray
 from models.scheduler.interpod import existing_preferences
+from models.scheduler.nodeinfo import NodeInfo
 from models.scheduler.podinfo import AffinityTerm, PodInfo, PodSpec
 from models.scheduler.selectors import NodeSelector, NodeTerm, Requirement, Selector
 
@@ -51,6 +53,19 @@ class NodeLabels:
         self._position = core.position
         self._columns: dict[str, Column] = {}
         self._masks: dict[Hashable, BoolArray] = {}
+
+    @cached_property
+    def taint_groups(self) -> tuple[list[NodeInfo], IntArray]:
+        """One node for each distinct list of taints, and the number of every node's group."""
+        numbers: dict[Hashable, int] = {}
+        first: list[NodeInfo] = []
+        members = np.zeros(len(self._nodes), np.int64)
+        for position, node in enumerate(self._nodes):
+            number = numbers.setdefault(node.taints, len(first))
+            if number == len(first):
+                first.append(node)
+            members[position] = number
+        return first, members
 
     def column(self, key: str) -> Column:
         """The column of a label key."""

@@ -6,17 +6,15 @@ images. The formulas are those of :mod:`.noderesources` and :mod:`.nodefilters`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from models.scheduler import nodefilters
-from models.scheduler.core import Core, IntArray
+from models.scheduler.core import NON_ZERO, Core, IntArray
 from models.scheduler.index import BoolArray, NodeLabels
-from models.scheduler.nodeinfo import NodeInfo
 from models.scheduler.noderesources import (
     MAX_SCORE,
+    FitScoring,
     allocation_score,
     is_ignored,
     scalars,
@@ -45,18 +43,30 @@ class SpecIndex:
         self.statuses: list[Status] = [Status("", ())]
         self.static = self._static_refusals(labels)
         self.affinity = labels.affinity(spec)
-        self.taints = self._per_taints(lambda node: nodefilters.taint_score(spec, node))
+        self.taints = self._taint_scores(labels)
         self.preferred = self._preferred(labels)
         self.images = self._images()
-        self._rows = [
+        self._image_part = profile.weights.get("ImageLocality", 0) * self.images
+        self._willing: BoolArray = self.static == 0
+        checked = [
             (name, core.row(name), amount)
             for name in (*(key for key in (CPU, MEMORY, EPHEMERAL) if key in spec.requests), *scalars(spec.requests))
             if (amount := spec.requests[name]) > 0 and not is_ignored(name, profile.fit)
         ]
-        self._scored = [self._scored_resource(name) for name, _ in profile.fit.resources]
-        balanced = [(name, spec.requests.get(name, 0)) for name in profile.balanced_resources]
-        self.best_effort = not any(amount for _, amount in balanced)
-        self._balanced = [(core.row(name), amount) for name, amount in balanced if amount or not is_scalar(name)]
+        self._checked = [name for name, _, _ in checked]
+        scored = [item for item in map(self._scored_row, profile.fit.resources) if item is not None]
+        self._weights = np.array([weight for _, _, weight in scored], np.int64)
+        amounts = [(name, spec.requests.get(name, 0)) for name in profile.balanced_resources]
+        self.best_effort = not any(amount for _, amount in amounts)
+        balanced = [(core.row(name), amount) for name, amount in amounts if amount or not is_scalar(name)]
+        needs = [
+            *((row, amount) for _, row, amount in checked),
+            *((row, amount) for row, amount, _ in scored),
+            *([] if self.best_effort else balanced),
+        ]
+        self._rows = np.array([row for row, _ in needs], np.int64)[:, None]
+        self._amounts = np.array([amount for _, amount in needs], np.int64)[:, None]
+        self._cuts = (len(checked), len(checked) + len(scored))
         self.fits: BoolArray = np.zeros(size, np.bool_)
         self.free_ports: BoolArray = np.ones(size, np.bool_)
         self.fit_score: IntArray = np.zeros(size, np.int64)
@@ -79,8 +89,10 @@ class SpecIndex:
         core = self._core
         bits = (core.count >= core.max_pods).astype(np.int64)
         reasons = [TOO_MANY_PODS]
-        for number, (name, row, amount) in enumerate(self._rows, 1):
-            bits |= (amount > core.allocatable[row] - core.used[row]).astype(np.int64) << number
+        for number, name in enumerate(self._checked, 1):
+            row = core.row(name)
+            short = self._spec.requests[name] > core.allocatable[row] - core.used[row]
+            bits |= short.astype(np.int64) << number
             reasons.append(insufficient(name))
         kinds, codes = np.unique(bits, return_inverse=True)
         statuses = [
@@ -104,7 +116,7 @@ class SpecIndex:
             refusal = next((item for item in found if item is not None), None)
             if refusal is not None:
                 self.refuse(codes, np.array([item is not None for item in found], np.bool_), refusal)
-        groups, members = _group(nodes, lambda node: node.taints)
+        groups, members = labels.taint_groups
         for number, node in enumerate(groups):
             refusal = nodefilters.taint_filter(spec, node)
             if refusal is not None:
@@ -120,9 +132,9 @@ class SpecIndex:
             codes[fresh] = len(self.statuses)
             self.statuses.append(status)
 
-    def _per_taints(self, raw: Callable[[NodeInfo], int]) -> IntArray | None:
-        groups, members = _group(self._core.nodes, lambda node: node.taints)
-        values = np.array([raw(node) for node in groups], np.int64)
+    def _taint_scores(self, labels: NodeLabels) -> IntArray | None:
+        groups, members = labels.taint_groups
+        values = np.array([nodefilters.taint_score(self._spec, node) for node in groups], np.int64)
         return values[members] if values.any() else None
 
     def _preferred(self, labels: NodeLabels) -> IntArray | None:
@@ -141,36 +153,41 @@ class SpecIndex:
         size = len(nodes)
         return np.array([nodefilters.image_score(self._spec, node, spread, size) for node in nodes], np.int64)
 
-    def _scored_resource(self, name: str) -> tuple[int | None, int, int]:
-        """(row of usage in ``used`` or None for the non-zero ones, row of allocatable, request); -1 to leave out."""
-        spec = self._spec
-        if name in (CPU, MEMORY):
-            return None, self._core.row(name), spec.non_zero[0 if name == CPU else 1]
-        amount = spec.requests.get(name, 0)
+    def _scored_row(self, resource: tuple[str, int]) -> tuple[int, int, int] | None:
+        """(row, request, weight) of a resource that the Fit score looks at, None when it is left out for this pod."""
+        name, weight = resource
+        if name in NON_ZERO:
+            return self._core.row(NON_ZERO[name]), self._spec.non_zero[0 if name == CPU else 1], weight
+        amount = self._spec.requests.get(name, 0)
         if name == PODS or (amount == 0 and is_scalar(name)):
-            return None, -1, 0
-        row = self._core.row(name)
-        return row, row, amount
+            return None
+        return self._core.row(name), amount, weight
 
     def _update(self, where: Where) -> None:
-        core, profile = self._core, self._profile
-        fits = core.count[where] < core.max_pods[where]
-        for _, row, amount in self._rows:
-            fits &= core.allocatable[row][where] - core.used[row][where] >= amount
-        self.fits[where] = fits
-        fit = self._fit(where)
-        balanced = self._balance(where)
+        core, weights = self._core, self._profile.weights
+        capacity = self._needed(core.allocatable, where)
+        requested = self._needed(core.used, where) + self._amounts
+        first, second = self._cuts
+        good: BoolArray = core.count[where] < core.max_pods[where]
+        good &= (requested[:first] <= capacity[:first]).all(axis=0)
+        fit = self._fit(requested[first:second], capacity[first:second])
+        balanced = _balance(requested[second:], capacity[second:])
+        self.fits[where] = good
         self.fit_score[where] = fit
         self.balanced_score[where] = balanced
-        weights = profile.weights
         plain = weights.get("NodeResourcesFit", 0) * fit
         plain += weights.get("NodeResourcesBalancedAllocation", 0) * balanced
-        plain += weights.get("ImageLocality", 0) * self.images[where]
-        good = fits & (self.static[where] == 0)
+        plain += self._image_part[where]
+        good = good & self._willing[where]
         if self._spec.host_ports:
             good &= self._update_ports(where)
         plain[~good] = -1
         self.plain[where] = plain
+
+    def _needed(self, matrix: IntArray, where: Where) -> IntArray:
+        """The rows of this spec's resources, in the order of ``_amounts``."""
+        rows: IntArray = matrix[self._rows[:, 0]] if isinstance(where, slice) else matrix[self._rows, where]
+        return rows
 
     def _update_ports(self, where: Where) -> BoolArray:
         wanted = self._spec.host_ports
@@ -181,55 +198,44 @@ class SpecIndex:
             )
         return self.free_ports[where]
 
-    def _fit(self, where: Where) -> IntArray:
-        """NodeResourcesFit score; see :func:`models.scheduler.noderesources.fit_score`."""
-        core, scoring = self._core, self._profile.fit
-        pairs: list[tuple[IntArray, IntArray, int]] = []
-        for (name, weight), (usage, row, request) in zip(scoring.resources, self._scored, strict=True):
-            if row < 0:
-                continue
-            source = core.non_zero[0 if name == CPU else 1] if usage is None else core.used[usage]
-            pairs.append((source[where] + request, core.allocatable[row][where], weight))
+    def _fit(self, requested: IntArray, capacity: IntArray) -> IntArray:
+        """NodeResourcesFit score (resources x nodes); see :func:`models.scheduler.noderesources.fit_score`."""
+        scoring = self._profile.fit
         if scoring.strategy == "RequestedToCapacityRatio":
-            return _by_node(pairs, lambda triples: allocation_score(triples, scoring), self.plain[where].size)
-        total = np.zeros(self.plain[where].size, np.int64)
-        weights = np.zeros_like(total)
-        for requested, capacity, weight in pairs:
-            if scoring.strategy == "LeastAllocated":
-                part = np.maximum(capacity - requested, 0)
-            else:
-                part = np.minimum(requested, capacity)
-            total += weight * (part * MAX_SCORE // np.maximum(capacity, 1))
-            weights += weight * (capacity > 0)
-        return total // np.maximum(weights, 1)
-
-    def _balance(self, where: Where) -> IntArray:
-        """NodeResourcesBalancedAllocation; see :func:`models.scheduler.noderesources.balanced_score`."""
-        core = self._core
-        size = self.plain[where].size
-        if self.best_effort:
-            return np.zeros(size, np.int64)
-        fractions: list[FloatArray] = []
-        valid: list[BoolArray] = []
-        for row, amount in self._balanced:
-            capacity = core.allocatable[row][where]
-            known = capacity > 0
-            share = (core.used[row][where] + amount) / np.maximum(capacity, 1)
-            fractions.append(np.where(known, np.minimum(share, 1.0), 0.0))
-            valid.append(known)
-        return ((1 - _deviations(fractions, valid, size)) * MAX_SCORE).astype(np.int64)
+            return _by_node(requested, capacity, self._weights, scoring)
+        if scoring.strategy == "LeastAllocated":
+            part = np.maximum(capacity - requested, 0)
+        else:
+            part = np.minimum(requested, capacity)
+        share = part * MAX_SCORE // np.maximum(capacity, 1)
+        counted = capacity > 0
+        total: IntArray = self._weights @ share
+        if counted.all():
+            return total // max(int(self._weights.sum()), 1)
+        return total // np.maximum(self._weights @ counted, 1)
 
 
-def _deviations(fractions: Sequence[FloatArray], valid: Sequence[BoolArray], size: int) -> FloatArray:
+def _balance(requested: IntArray, capacity: IntArray) -> IntArray:
+    """NodeResourcesBalancedAllocation (resources x nodes, none for a pod without requests)."""
+    size = requested.shape[1]
+    if not len(requested):
+        return np.zeros(size, np.int64)
+    known = capacity > 0
+    fractions = np.where(known, np.minimum(requested / np.maximum(capacity, 1), 1.0), 0.0)
+    return ((1 - _deviations(fractions, known)) * MAX_SCORE).astype(np.int64)
+
+
+def _deviations(fractions: FloatArray, valid: BoolArray) -> FloatArray:
     """The spread of each node's valid fractions: half the difference of two, else the standard deviation.
 
-    Sums run from left to right with 0 for what is not valid, so every bit equals the one-node formula.
+    Sums run from the first resource to the last with 0 for what is not valid, so that every bit equals the one-node
+    formula.
     """
-    known = np.zeros(size, np.int64)
-    for mask in valid:
-        known += mask
     if len(fractions) == 2:
-        return np.where(known == 2, np.abs((fractions[0] - fractions[1]) / 2), 0.0)
+        spread: FloatArray = np.abs(fractions[0] - fractions[1]) / 2
+        return spread if valid.all() else np.where(valid.all(axis=0), spread, 0.0)
+    size = fractions.shape[1]
+    known = valid.sum(axis=0)
     total = np.zeros(size)
     for fraction in fractions:
         total += fraction
@@ -244,32 +250,11 @@ def _deviations(fractions: Sequence[FloatArray], valid: Sequence[BoolArray], siz
     return np.where(known == 2, (highest - lowest) / 2, np.where(known > 2, many, 0.0))
 
 
-def _by_node(
-    pairs: Sequence[tuple[IntArray, IntArray, int]],
-    score: Callable[[Sequence[tuple[int, int, int]]], int],
-    size: int,
-) -> IntArray:
+def _by_node(requested: IntArray, capacity: IntArray, weights: IntArray, scoring: FitScoring) -> IntArray:
     """Scores computed one node at a time: for the strategy whose shape is any piecewise linear function."""
-    rows = [(requested.tolist(), capacity.tolist(), weight) for requested, capacity, weight in pairs]
-    return np.array(
-        [
-            score([(used[i], capacity[i], weight) for used, capacity, weight in rows if capacity[i]])
-            for i in range(size)
-        ],
-        np.int64,
-    )
-
-
-def _group(nodes: Sequence[NodeInfo], key: Callable[[NodeInfo], Hashable]) -> tuple[list[NodeInfo], IntArray]:
-    """One node of each group of equal keys, and the number of every node's group."""
-    numbers: dict[Hashable, int] = {}
-    first: list[NodeInfo] = []
-    members = np.zeros(len(nodes), np.int64)
-    for position, node in enumerate(nodes):
-        value = key(node)
-        number = numbers.get(value)
-        if number is None:
-            number = numbers[value] = len(first)
-            first.append(node)
-        members[position] = number
-    return first, members
+    columns = zip(requested.T.tolist(), capacity.T.tolist(), strict=True)
+    scores = [
+        allocation_score([item for item in zip(used, total, weights.tolist(), strict=True) if item[1]], scoring)
+        for used, total in columns
+    ]
+    return np.array(scores, np.int64)

@@ -85,10 +85,11 @@ def place(nodes: list[Manifest], pods: Sequence[Manifest], engine: Engine) -> tu
     chosen = []
     start = time.perf_counter()
     for pod in pods:
-        decision = schedule_pod(pod, snapshot, engine=engine)
+        parsed = snapshot.parse(pod)
+        decision = schedule_pod(parsed, snapshot, engine=engine)
         chosen.append(decision.node)
         if decision.node is not None:
-            snapshot = snapshot.with_pod(pod, decision.node)
+            snapshot = snapshot.with_pod(parsed, decision.node)
     return time.perf_counter() - start, chosen.count(None), chosen
 
 
@@ -105,7 +106,8 @@ def main() -> None:
     pods = make_pods(make_templates(arguments.templates, arguments.seed), arguments.pods, arguments.seed + 1)
     seconds, pending, fast = place(nodes, pods, VectorEngine())
     rate = len(pods) / seconds
-    print(f"vectorised: {len(pods)} pods on {len(nodes)} nodes in {seconds:.2f} s: {rate:,.0f} pods/s, {pending} pending")
+    size = f"{len(pods)} pods on {len(nodes)} nodes"
+    print(f"vectorised: {size} in {seconds:.2f} s: {rate:,.0f} pods/s, {pending} pending")
     sample = pods[: arguments.plain_pods]
     seconds, _, slow = place(nodes, sample, PlainEngine())
     plain_rate = len(sample) / seconds
