@@ -165,7 +165,7 @@ def cron_runs(
         if runs and runs[-1][1] > due and policy == "Replace":
             runs[-1] = (runs[-1][0], due)
         elif runs and runs[-1][1] > due and policy == "Forbid":
-            if runs[-1][0] > due:
+            if runs[-1][0] >= due:
                 continue  # a later missed time takes the place of this one, the run is the same
             begin = runs[-1][1]
         runs.append((begin, begin + length))

@@ -73,7 +73,7 @@ def admit(
     """Whether the namespace's quotas let the object in, and what it costs them.
 
     ``old``: the stored object on an update (a pod's update counts only when it is a resize or changes its
-    terminating scope); ``namespace``: where the object goes, its own by default, quotas of other namespaces are ignored;
+    terminating scope); ``namespace``: where the object goes, its own by default, other namespaces' quotas are ignored;
     ``limited_resources``: the plugin's configuration; ``used``: current use by quota name, in place of
     ``status.used``. A quota without ``status`` is taken as new: its ``spec.hard`` counts and nothing is used yet
     unless ``used`` says so. Raises ValueError on an unreadable amount.

@@ -126,7 +126,7 @@ def test_a_stateful_pod_gets_its_claim_its_hostname_and_its_index() -> None:
         "statefulset.kubernetes.io/pod-name": "db-2",
         "apps.kubernetes.io/pod-index": "2",
     }
-    assert "name" not in template["metadata"]
+    assert template == {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [container("db")]}}
 
 
 def test_a_cron_job_pod_comes_from_the_template_two_levels_down() -> None:
@@ -240,7 +240,8 @@ def test_priority_comes_from_the_class_or_the_lowest_global_default() -> None:
         (
             {"priorityClassName": "high", "preemptionPolicy": "PreemptLowerPriority"},
             (
-                'pods "p" is forbidden: the string value of PreemptionPolicy (PreemptLowerPriority) must not be provided '
+                'pods "p" is forbidden: the string value of PreemptionPolicy (PreemptLowerPriority) '
+                "must not be provided "
                 "in pod spec; priority admission controller computed Never from the given PriorityClass name"
             ),
         ),

@@ -6,6 +6,7 @@ PodMutateLimitFunc/PodValidateLimitFunc, resourcequota.CheckRequest, deployment 
 
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from models.rules.rollout import max_surge, max_unavailable, min_available, new_
 DATA = Path(__file__).parent / "data"
 
 
+@cache
 def cases(name: str) -> list[dict[str, Any]]:
     return list(json.loads((DATA / name).read_text()))
 
