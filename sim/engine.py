@@ -129,6 +129,10 @@ def make_engine(program: Program, *, seed: int, replication: int = 0, kind: Engi
     from sim.program_checks import check_program
 
     check_program(program)
-    from sim.reference import ReferenceEngine
+    if kind == "reference":
+        from sim.reference import ReferenceEngine
 
-    return ReferenceEngine(program, seed=seed, replication=replication)
+        return ReferenceEngine(program, seed=seed, replication=replication)
+    from sim.compiled import CompiledEngine
+
+    return CompiledEngine(program, seed=seed, replication=replication)

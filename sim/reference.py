@@ -344,9 +344,11 @@ class ReferenceEngine:
         self.idle_cores[pod.station.node] -= pod.station.idle_cores
         if pod.station.idle_cores > 0.0:
             self._set_system_load(pod.station.node)
+        for visit in list(pod.visits.values()):
+            if visit.serial in pod.visits:  # not taken down by one before it
+                visit.stop(orphan_children=how == "blackhole")
+                visit.gone = True
         visits = list(pod.visits.values())
-        for visit in visits:
-            visit.stop(orphan_children=how == "blackhole")
         pod.visits.clear()
         pod.queue.clear()
         pod.busy = 0

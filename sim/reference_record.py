@@ -126,9 +126,13 @@ class Recorder:
     def visit_ended(self, visit: Visit) -> None:
         now = visit.engine.now
         self.service_sojourn[visit.operation.service, bucket_of(now - visit.arrived)] += 1
+        self.hop(visit, visit.began)
+
+    def hop(self, visit: Visit, started: float) -> None:
+        """Add a visit that ends now to the trace of its request."""
         if not visit.root.ended:
-            hop = Hop(visit.pod.slot, visit.operation_index, visit.arrived, visit.began, now)
-            visit.root.hops.append(hop)
+            now = visit.engine.now
+            visit.root.hops.append(Hop(visit.pod.slot, visit.operation_index, visit.arrived, started, now))
 
     # ------------------------------------------------------------------------------------------- machines and lines
 

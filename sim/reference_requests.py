@@ -203,6 +203,8 @@ class Pod:
         """The visit is gone; its worker takes the next one."""
         self.engine.recorder.before_change(self)
         del self.visits[visit.serial]
+        if self.state in ("dead", "blackhole"):
+            return
         if visit.process is None:
             self.queue.remove(visit)
         elif self.queue:
@@ -232,6 +234,7 @@ class Visit:
         self.failed = SERVED
         self.degraded = False
         self.joining: Event | None = None
+        self.gone = False
 
     def start(self) -> None:
         """A worker is free: begin (after those who are awake already)."""
@@ -292,7 +295,7 @@ class Visit:
         """Work on a machine or bytes over a line."""
         engine, event = self.engine, Event(self.clock)
         group.resource.add(group, event, amount, engine.now, engine.next_thread())
-        self.undo = lambda: group.resource.remove(group, event, engine.now)
+        self.undo = lambda: None if event.triggered else group.resource.remove(group, event, engine.now)
         yield event
         self.undo = None
 
@@ -441,10 +444,11 @@ class Visit:
         if self.undo is not None:
             self.undo()
             self.undo = None
+        self.engine.recorder.hop(self, self.began if self.process is not None else self.engine.now)
 
     def abort(self) -> None:
         """The caller does not want it any more."""
-        if self.serial not in self.pod.visits:
+        if self.gone:
             return
         self.stop()
         self.pod.leave(self)

@@ -1,0 +1,392 @@
+"""The compiled engine: packs a program into the kernel's memory, makes tables larger, reads results back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import kernel
+from sim import layout as at
+from sim.arrivals import clock_between
+from sim.engine import Notice, Stop
+from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop
+from sim.pack import Memory, pack_endpoints, pack_pod, pack_program
+from sim.program import CFS_PERIOD_S, Outcome, PodStation, Program
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class CompiledEngine:
+    """See :class:`sim.engine.Engine`. With ``log`` every request that ended is kept, see ``request_log``."""
+
+    def __init__(self, program: Program, *, seed: int, replication: int = 0, log: bool = False) -> None:
+        self.program = program
+        self.memory = Memory()
+        self.layout = pack_program(self.memory, program, seed, replication, log)
+        self.pods: list[int] = []
+        self.stations: list[PodStation] = []
+        self.horizon = 0.0
+        self.stress_cores = [0.0 for _ in program.nodes]
+        self.idle_cores = [0.0 for _ in program.nodes]
+        self.links = [[link.bandwidth, 1.0] for link in program.links]
+        self.disk_extra = [0.0 for _ in program.disks]
+        self.memory_stress: list[float] = []
+        self.idle_since: list[float] = []
+        self.idle_s: list[float] = []
+        for pod in program.pods:
+            self.add_pod(pod)
+        for service in range(len(program.services)):
+            self.set_endpoints(service, [slot for slot, pod in enumerate(program.pods) if pod.service == service])
+        for source, spec in zip(self.layout.sources, program.sources, strict=True):
+            self.memory.make_room(spec.users)
+            self._order(at.DO_START_SOURCE, source, spec.users)
+
+    # ------------------------------------------------------------------------------------------- clock
+
+    @property
+    def now(self) -> float:
+        return max(float(self.memory.F[at.H_NOW]), self.horizon)
+
+    def advance(self, until: float) -> Stop:
+        self._synchronise()
+        while True:
+            code = kernel.advance(self.memory.I, self.memory.F, until)
+            if code == at.GROW:
+                self.memory.make_room()
+            elif code == at.NOTICE:
+                return Stop(self.now, self._take_notices())
+            else:
+                self.horizon = max(self.horizon, until)
+                return Stop(self.now)
+
+    def _synchronise(self) -> None:
+        """Set the kernel's clock to ours (which may have moved on without an event)."""
+        self.memory.F[at.H_NOW] = self.now
+
+    def _order(self, what: int, thing: int, number: int = 0, value: float = 0.0) -> None:
+        self._synchronise()
+        kernel.control(self.memory.I, self.memory.F, what, thing, number, value)
+
+    def _take_notices(self) -> tuple[Notice, ...]:
+        memory = self.memory.I
+        first, count = int(memory[at.H_NOTICES]), int(memory[at.H_NOTICES_SIZE])
+        pairs = memory[first : first + 2 * count].reshape(count, 2)
+        memory[at.H_NOTICES_SIZE] = 0
+        kinds: tuple[Literal["oom", "drained"], ...] = ("oom", "drained")
+        return tuple(Notice(kinds[int(kind)], int(slot)) for kind, slot in pairs)
+
+    # ------------------------------------------------------------------------------------------- pods
+
+    def add_pod(self, pod: PodStation) -> int:
+        slot = len(self.pods)
+        address = pack_pod(self.memory, self.layout, pod, slot, self.now)
+        self.pods.append(address)
+        self.stations.append(pod)
+        self.memory_stress.append(0.0)
+        self.idle_since.append(self.now)
+        self.idle_s.append(0.0)
+        self._begin_pod(slot)
+        if not pod.warm:
+            self.memory.F[self.layout.services[pod.service] + at.S_COLD_SINCE] = self.now
+        return slot
+
+    def _begin_pod(self, slot: int) -> None:
+        I, F, pod, station = self.memory.I, self.memory.F, self.pods[slot], self.stations[slot]
+        I[pod + at.P_STATE], I[pod + at.P_OOM_TOLD] = at.POD_UP, 0
+        F[pod + at.P_STARTED] = self.now
+        self.memory_stress[slot] = 0.0
+        F[pod + at.P_MEMORY_BASE] = station.memory_base
+        F[pod + at.P_MEMORY_MAX] = max(F[pod + at.P_MEMORY_MAX], station.memory_base)
+        if station.idle_cores > 0.0:
+            self.idle_cores[station.node] += station.idle_cores
+            self.idle_since[slot] = self.now
+            self._set_system_load(station.node)
+        self._watch_memory(slot)
+
+    def _watch_memory(self, slot: int) -> None:
+        """Set the timer for the moment when growth alone reaches the limit."""
+        pod, station = self.pods[slot], self.stations[slot]
+        self.memory.I[pod + at.P_MEMORY_TIMER] = 0
+        room = station.memory_limit - station.memory_base - self.memory_stress[slot]
+        if math.isinf(room):
+            return
+        self.memory.make_room()
+        if room < 0.0:
+            self._order(at.DO_WATCH_MEMORY, pod, value=0.0)
+        elif station.memory_growth > 0.0:
+            delay = float(self.memory.F[pod + at.P_STARTED]) + room / station.memory_growth - self.now
+            self._order(at.DO_WATCH_MEMORY, pod, value=max(delay, 0.0))
+
+    def set_endpoints(self, service: int, slots: Sequence[int], weights: Sequence[float] | None = None) -> None:
+        pods = [(slot, self.pods[slot]) for slot in slots]
+        pack_endpoints(self.memory, self.layout.services[service], pods, weights)
+
+    def _running(self, slot: int) -> bool:
+        return bool(self.memory.I[self.pods[slot] + at.P_STATE] <= at.POD_DRAINING)
+
+    def kill_pod(self, slot: int, how: Literal["reset", "blackhole"] = "reset") -> None:
+        pod, station = self.pods[slot], self.stations[slot]
+        if not self._running(slot):
+            if how == "reset":
+                self.memory.I[pod + at.P_STATE] = at.POD_DEAD
+            return
+        if station.idle_cores > 0.0:
+            self.idle_s[slot] += self.now - self.idle_since[slot]
+            self.idle_cores[station.node] -= station.idle_cores
+            self._set_system_load(station.node)
+        self.memory.make_room(int(self.memory.I[pod + at.P_IN_FLIGHT]))
+        self._order(at.DO_KILL, pod, at.POD_DEAD if how == "reset" else at.POD_BLACKHOLE)
+
+    def drain_pod(self, slot: int) -> None:
+        I, pod = self.memory.I, self.pods[slot]
+        if I[pod + at.P_STATE] == at.POD_UP:
+            I[pod + at.P_STATE] = at.POD_DRAINING
+            if I[pod + at.P_IN_FLIGHT] == 0:
+                notice = int(I[at.H_NOTICES] + 2 * I[at.H_NOTICES_SIZE])
+                I[notice], I[notice + 1] = at.NOTICE_DRAINED, slot
+                I[at.H_NOTICES_SIZE] += 1
+
+    def remove_pod(self, slot: int) -> None:
+        self.kill_pod(slot, "reset")
+
+    def revive(self, slot: int) -> None:
+        if not self._running(slot):
+            self.memory.F[self.pods[slot] + at.P_COUNTED] = self.now
+            self._begin_pod(slot)
+            self.memory.F[self.layout.services[self.stations[slot].service] + at.S_COLD_SINCE] = self.now
+
+    def in_flight(self, slot: int) -> int:
+        return int(self.memory.I[self.pods[slot] + at.P_IN_FLIGHT])
+
+    def stress_memory(self, slot: int, size: float) -> None:
+        self.memory_stress[slot] = size
+        self.memory.F[self.pods[slot] + at.P_MEMORY_BASE] = self.stations[slot].memory_base + size
+        if self._running(slot):
+            self._watch_memory(slot)
+
+    # ------------------------------------------------------------------------------------------- machines and lines
+
+    def _set_system_load(self, node: int) -> None:
+        """Background load of a node: stress and what pods use at rest."""
+        group = self.layout.system[node]
+        load = self.stress_cores[node] + self.idle_cores[node]
+        if load <= 1e-12:
+            load = 0.0
+        if self.memory.I[group + at.G_HOLDS]:
+            self._order(at.DO_UNHOLD, group, value=float(self.memory.F[group + at.G_LOAD]))
+        if load > 0.0:
+            self.memory.F[group + at.G_WEIGHT] = 1024.0 * load
+            self._order(at.DO_HOLD, group, value=load)
+
+    def set_node(
+        self, node: int, up: bool | None = None, cores: float | None = None, speed: float | None = None
+    ) -> None:
+        resource = int(self.memory.I[self.layout.nodes[node] + at.N_RESOURCE])
+        if cores is not None:
+            self.memory.F[resource + at.R_CAPACITY] = cores
+        if speed is not None:
+            self.memory.F[resource + at.R_SPEED] = speed
+        if cores is not None or speed is not None:
+            self._order(at.DO_DIRTY, resource)
+        if up is not None:
+            self.memory.I[self.layout.nodes[node] + at.N_UP] = up
+            if not up:
+                for slot, station in enumerate(self.stations):
+                    if station.node == node and self._running(slot):
+                        self.kill_pod(slot, "blackhole")
+
+    def set_link(
+        self,
+        link: int,
+        up: bool | None = None,
+        bandwidth: float | None = None,
+        rtt: float | None = None,
+        loss: float | None = None,
+    ) -> None:
+        I, F, address, state = self.memory.I, self.memory.F, self.layout.links[link], self.links[link]
+        if up is not None:
+            I[address + at.L_UP] = up
+        if bandwidth is not None:
+            state[0] = bandwidth
+        if rtt is not None:
+            F[address + at.L_RTT] = rtt
+        if loss is not None:
+            F[address + at.L_LOSS] = loss
+        resource = int(I[address + at.G_RESOURCE])
+        F[resource + at.R_CAPACITY] = state[0] if I[address + at.L_UP] else 0.0
+        self._order(at.DO_DIRTY, resource)
+
+    def set_disk(
+        self, disk: int, failing: bool | None = None, extra_latency: float | None = None, slowdown: float | None = None
+    ) -> None:
+        I, F, address, spec = self.memory.I, self.memory.F, self.layout.disks[disk], self.program.disks[disk]
+        if failing is not None:
+            I[address + at.D_FAILING] = failing
+        if extra_latency is not None:
+            F[address + at.D_OP] = spec.op_latency + extra_latency
+            F[address + at.D_FSYNC] = spec.fsync + extra_latency
+        if slowdown is not None:
+            F[address + at.D_SLOWDOWN] = slowdown
+
+    def stress(self, node: int, cores: float) -> None:
+        self.stress_cores[node] = cores
+        self._set_system_load(node)
+
+    def set_rate_factor(self, source: int, factor: float) -> None:
+        spec, address, F = self.program.sources[source], self.layout.sources[source], self.memory.F
+        if not spec.users and not spec.trace:
+            rates = np.array(spec.rates, np.float64)
+            since, before = float(F[address + at.U_SINCE]), float(F[address + at.U_FACTOR])
+            passed = clock_between(since, self.now, rates, spec.segment, spec.offset, before)
+            F[address + at.U_NEED] = max(float(F[address + at.U_NEED]) - passed, 0.0)
+            F[address + at.U_SINCE], F[address + at.U_FACTOR] = self.now, factor
+            self.memory.make_room()
+            self._order(at.DO_WAIT_FOR_ARRIVAL, address)
+        self.memory.F[address + at.U_FACTOR] = factor
+
+    # ------------------------------------------------------------------------------------------- results
+
+    def reset_measures(self) -> None:
+        self._order(at.DO_ACCOUNT, 0)
+        I, F, layout, now = self.memory.I, self.memory.F, self.layout, self.now
+        F[at.H_START] = now
+        for first, size in layout.measured:
+            I[first : first + size] = 0
+        for route in layout.routes:
+            I[route + at.W_EXEMPLAR_COUNT] = 0
+        for slot, pod in enumerate(self.pods):
+            I[pod + at.P_COUNTED + 1 : pod + at.P_MEMORY_MAX + 1] = 0
+            I[pod + at.P_QUEUE_MAX] = I[pod + at.P_QUEUE_SIZE]
+            if self._running(slot):
+                F[pod + at.P_MEMORY_MAX] = self._memory_now(slot)
+            throttled = bool(I[pod + at.G_THROTTLED])
+            F[pod + at.G_USED], I[pod + at.G_THROTTLED_PERIODS] = 0.0, 0
+            F[pod + at.G_THROTTLED_S] = F[pod + at.G_BOUNDARY] - now if throttled else 0.0
+            self.idle_since[slot], self.idle_s[slot] = now, 0.0
+        for resource in layout.resources:
+            F[resource + at.R_USED] = F[resource + at.R_BUSY_S] = 0.0
+
+    def _memory_now(self, slot: int) -> float:
+        F, I, pod = self.memory.F, self.memory.I, self.pods[slot]
+        used = F[pod + at.P_MEMORY_BASE] + F[pod + at.P_MEMORY_REQUEST] * I[pod + at.P_IN_FLIGHT]
+        return float(used + F[pod + at.P_MEMORY_GROWTH] * (self.now - F[pod + at.P_STARTED]))
+
+    def measures(self) -> EngineMeasures:
+        self._order(at.DO_ACCOUNT, 0)
+        I, F, layout, program, now = self.memory.I, self.memory.F, self.layout, self.program, self.now
+        series = np.array(layout.series, np.int64)
+        pods = np.array(self.pods, np.int64)
+        machines, lines = layout.resources[: len(program.nodes)], layout.resources[len(program.nodes) :]
+        link_resources = lines[: len(program.links)]
+        outcomes = np.arange(len(Outcome))
+        histograms = np.arange(2 * BUCKETS)
+        for slot in range(len(self.pods)):
+            if self._running(slot):
+                pod = self.pods[slot]
+                F[pod + at.P_MEMORY_MAX] = max(F[pod + at.P_MEMORY_MAX], self._memory_now(slot))
+        throttled = np.where(I[pods + at.G_THROTTLED] > 0, F[pods + at.G_BOUNDARY] - now, 0.0)
+        return EngineMeasures(
+            program=program,
+            start=float(F[at.H_START]),
+            end=now,
+            replications=1,
+            series=program.series(),
+            pod_names=tuple(station.name for station in self.stations),
+            arrived=I[series + at.E_ARRIVED],
+            outcomes=I[series[:, None] + at.E_OUTCOMES + outcomes],
+            in_flight=I[series + at.E_IN_FLIGHT],
+            edge_hits=I[series + at.E_EDGE],
+            attempts=I[series + at.E_ATTEMPTS],
+            latency=I[series[:, None] + at.E_HISTOGRAMS + histograms].reshape(len(series), 2, BUCKETS),
+            latency_sum=F[series + at.E_SUM],
+            latency_squares=F[series + at.E_SQUARES],
+            bin_arrived=self._bins(I, at.W_ARRIVED),
+            bin_served=self._bins(I, at.W_SERVED),
+            bin_failed=self._bins(I, at.W_FAILED),
+            bin_latency=self._bins(I, at.W_LATENCY, COARSE_BUCKETS)
+            .reshape(len(program.routes), program.bins, COARSE_BUCKETS)
+            .astype(np.int32),
+            pod_visits=I[pods + at.P_VISITS],
+            pod_refused=I[pods + at.P_REFUSED],
+            pod_busy_s=F[pods + at.P_BUSY_S],
+            pod_queue_s=F[pods + at.P_QUEUE_S],
+            pod_queue_max=I[pods + at.P_QUEUE_MAX],
+            pod_cpu_s=F[pods + at.G_USED] + self._idle_used(),
+            pod_throttled_s=F[pods + at.G_THROTTLED_S] - throttled,
+            pod_throttled_periods=I[pods + at.G_THROTTLED_PERIODS],
+            pod_memory_max=F[pods + at.P_MEMORY_MAX],
+            service_sojourn=self._block(I, int(I[at.H_SOJOURN]), len(program.services), BUCKETS),
+            node_cpu_s=np.array([F[resource + at.R_USED] for resource in machines], np.float64),
+            bin_node_cpu_s=self._resource_bins(machines),
+            link_bytes=np.array([F[resource + at.R_USED] for resource in link_resources], np.float64),
+            bin_link_bytes=self._resource_bins(link_resources),
+            link_busy_s=np.array([F[resource + at.R_BUSY_S] for resource in link_resources], np.float64),
+            exemplars=tuple(exemplar for route in layout.routes for exemplar in self._exemplars(route)),
+        )
+
+    def _idle_used(self) -> Floats:
+        now = self.now
+        return np.array(
+            [
+                station.idle_cores * (self.idle_s[slot] + (now - self.idle_since[slot] if self._running(slot) else 0.0))
+                for slot, station in enumerate(self.stations)
+            ],
+            np.float64,
+        )
+
+    @staticmethod
+    def _block(words: NDArray[Any], first: int, rows: int, columns: int) -> NDArray[Any]:
+        return words[first : first + rows * columns].reshape(rows, columns).copy()
+
+    def _bins(self, words: Ints, field: int, width: int = 1) -> Ints:
+        size = self.program.bins * width
+        rows = [words[words[route + field] : words[route + field] + size] for route in self.layout.routes]
+        return np.array(rows, np.int64).reshape(len(self.layout.routes), size)
+
+    def _resource_bins(self, resources: Sequence[int]) -> Floats:
+        I, F, bins = self.memory.I, self.memory.F, self.program.bins
+        rows = [F[I[resource + at.R_BINS] : I[resource + at.R_BINS] + bins] for resource in resources]
+        return np.array(rows, np.float64).reshape(len(resources), bins)
+
+    def _exemplars(self, route: int) -> list[Exemplar]:
+        I, F = self.memory.I, self.memory.F
+        found = []
+        for index in range(int(I[route + at.W_EXEMPLAR_COUNT])):
+            place = int(I[route + at.W_EXEMPLARS]) + at.EXEMPLAR * index
+            hops = [place + at.M_HOPS + at.HOP * hop for hop in range(int(I[place + at.M_COUNT]))]
+            found.append(
+                Exemplar(
+                    series=self.layout.series.index(int(I[place + at.M_SERIES])),
+                    arrived=float(F[place + at.M_ARRIVED]),
+                    latency=float(F[place + at.M_LATENCY]),
+                    outcome=Outcome(int(I[place + at.M_OUTCOME])),
+                    attempts=int(I[place + at.M_ATTEMPTS]),
+                    hops=tuple(
+                        Hop(
+                            pod=int(I[hop + at.HOP_POD]),
+                            operation=int(I[hop + at.HOP_OPERATION]),
+                            arrived=float(F[hop + at.HOP_ARRIVED]),
+                            started=float(F[hop + at.HOP_STARTED]),
+                            ended=float(F[hop + at.HOP_ENDED]),
+                        )
+                        for hop in hops
+                    ),
+                )
+            )
+        return found
+
+    def request_log(self) -> list[tuple[int, int, int, float, float, int, int]]:
+        """(source, number, operation, arrival, end, outcome, attempts) of every request that ended, in order."""
+        I, F = self.memory.I, self.memory.F
+        first, count = int(I[at.H_LOG]), int(I[at.H_LOG_SIZE])
+        whole = I[first : first + at.LOG_ENTRY * count].reshape(count, at.LOG_ENTRY)
+        times = F[first : first + at.LOG_ENTRY * count].reshape(count, at.LOG_ENTRY)
+        return [
+            (int(a), int(b), int(c), float(arrived), float(ended), int(d), int(e))
+            for (a, b, c, _, _, d, e), (_, _, _, arrived, ended, _, _) in zip(whole, times, strict=True)
+        ]
