@@ -139,6 +139,14 @@ class Platform:
 
     def service_workloads(self, service: KubeObject) -> tuple[Workload, ...]:
         """Workloads behind a Service; one without a selector (external name, manual endpoints) has none."""
+        found = self._behind.get(service.key)
+        return self._selected(service) if found is None else found
+
+    @cached_property
+    def _behind(self) -> Mapping[ObjectKey, tuple[Workload, ...]]:
+        return {item.key: self._selected(item) for item in self.services}
+
+    def _selected(self, service: KubeObject) -> tuple[Workload, ...]:
         selector = mapping(service.spec.get("selector"))
         if not selector:
             return ()

@@ -9,7 +9,6 @@ import networkx as nx
 
 from models.findings import Finding
 from models.graph.context import Context
-from models.graph.middlewares import ForwardAuth
 from models.graph.routes import EntryRoute
 from models.graph.schema import DEPENDENCY_KINDS, Strength
 from models.platform import Platform
@@ -53,14 +52,16 @@ def taken_down_by(graph: nx.MultiDiGraph[str], *nodes: str) -> Impact:
         if node not in graph:
             raise KeyError(node)
     hard, soft = _spread(graph, set(nodes))
+    context = context_of(graph)
     hard_routes, soft_routes = [], []
-    for route in context_of(graph).routes:
-        state = _route_state(graph, route, hard, soft)
+    touched = {route.id: route for node in hard | soft for route in context.routes_touching.get(node, ())}
+    for route in touched.values():
+        state = _route_state(context, route, hard, soft)
         if state is Strength.HARD:
             hard_routes.append(route.id)
         elif state is Strength.SOFT:
             soft_routes.append(route.id)
-    running = {node for node, data in graph.nodes(data=True) if data["role"] in _RUNNING} - set(nodes)
+    running = {node for node in (hard | soft) - set(nodes) if graph.nodes[node]["role"] in _RUNNING}
     return Impact(
         tuple(sorted(hard_routes)),
         tuple(sorted(soft_routes)),
@@ -109,24 +110,9 @@ def _state(
     return Strength.SOFT if down and data["strength"] == Strength.SOFT else None
 
 
-def _route_state(graph: nx.MultiDiGraph[str], route: EntryRoute, hard: set[str], soft: set[str]) -> Strength | None:
+def _route_state(context: Context, route: EntryRoute, hard: set[str], soft: set[str]) -> Strength | None:
     """What the outage does to one route: its proxy and guards are all needed, of its backends any one."""
-    context = context_of(graph)
-    needed = [route.object_id]
-    if route.entry_workload:
-        needed.append(context.node_of(route.entry_workload))
-    if route.entry_service:
-        needed.append(route.entry_service)
-    if route.load_balancer and not route.tunnel:
-        needed.append(f"LoadBalancerAddress {route.load_balancer}")
-    if route.tunnel and route.external:
-        needed.append(context.node_of(route.tunnel))
-    for middleware in route.middlewares:
-        needed.append(middleware.id)
-        if isinstance(middleware, ForwardAuth) and middleware.service:
-            needed.append(middleware.service)
-    if route.tls_secret:
-        needed.append(route.tls_secret)
+    needed = context.route_needs(route)
     backends = {item.service for item in route.backends}
     if any(node in hard for node in needed) or (backends and backends <= hard):
         return Strength.HARD

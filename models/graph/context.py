@@ -9,6 +9,7 @@ from functools import cached_property
 from models.graph.classify import Classifier
 from models.graph.environment import Environment
 from models.graph.hosts import Hosts
+from models.graph.middlewares import ForwardAuth
 from models.graph.routes import EntryRoute, entry_routes
 from models.graph.schema import Edge, Evidence, Strength, node_id
 from models.objects import KubeObject, Missing, Origin
@@ -100,6 +101,39 @@ class Context:
                 return min(counted, key=lambda name: (-counted[name], name))
             folder = folder.rpartition("/")[0]
         return ""
+
+    @cached_property
+    def made_claims(self) -> Mapping[str, tuple[KubeObject, ...]]:
+        """Claims that a controller makes, by "namespace/name" of what they are made for."""
+        found: dict[str, list[KubeObject]] = {}
+        for item in self.platform.claims:
+            if item.origin.provenance == "derived":
+                found.setdefault(item.origin.by.rpartition(" ")[2], []).append(item)
+        return {owner: tuple(listed) for owner, listed in found.items()}
+
+    def route_needs(self, route: EntryRoute) -> tuple[str, ...]:
+        """Nodes that a route cannot do without, its backends apart: proxy, address, guards, certificate."""
+        needed = [route.object_id, route.entry_service or "", route.tls_secret or ""]
+        if route.entry_workload:
+            needed.append(self.node_of(route.entry_workload))
+        if route.load_balancer and not route.tunnel:
+            needed.append(node_id("LoadBalancerAddress", "", route.load_balancer))
+        if route.tunnel and route.external:
+            needed.append(self.node_of(route.tunnel))
+        for middleware in route.middlewares:
+            needed.append(middleware.id)
+            if isinstance(middleware, ForwardAuth) and middleware.service:
+                needed.append(middleware.service)
+        return tuple(dict.fromkeys(node for node in needed if node))
+
+    @cached_property
+    def routes_touching(self) -> Mapping[str, tuple[EntryRoute, ...]]:
+        """Node to the routes that need it or send to it."""
+        found: dict[str, list[EntryRoute]] = {}
+        for route in self.routes:
+            for node in dict.fromkeys((*self.route_needs(route), *(item.service for item in route.backends))):
+                found.setdefault(node, []).append(route)
+        return {node: tuple(listed) for node, listed in found.items()}
 
     @cached_property
     def route_hosts(self) -> Mapping[str, tuple[EntryRoute, ...]]:

@@ -59,10 +59,8 @@ def _volumes(context: Context, workload: Workload) -> Iterator[Edge | Dangling]:
             yield from _reference(context, workload, "ConfigMap", mapping(source.get("configMap")), "name", field)
             yield from _reference(context, workload, "Secret", mapping(source.get("secret")), "secretName", field)
             yield from _reference(context, workload, "Secret", mapping(source.get("secret")), "name", field)
-    for claim_object in context.platform.claims:
-        if claim_object.origin.by.rpartition(" ")[2] == f"{workload.namespace}/{workload.name}" and _fits(
-            claim_object, workload
-        ):
+    for claim_object in context.made_claims.get(f"{workload.namespace}/{workload.name}", ()):
+        if _fits(claim_object, workload):
             yield edge(node, id_of(claim_object), "mounts", "claim template", origin, "volumeClaimTemplates")
 
 
