@@ -116,7 +116,7 @@ def _images(workloads: tuple[Workload, ...], service: KubeObject | None, port: i
             image = str(container.get("image") or "")
             every.append(image)
             for opened in maps(container.get("ports")):
-                if opened.get("containerPort") in numbers or opened.get("name") in names:
+                if whole(opened.get("containerPort"), -1) in numbers or str(opened.get("name")) in names:
                     exact.append(image)
                     break
     return exact or every

@@ -14,7 +14,7 @@ from models.graph.analysis import Forbidden, cold_start_cycles, context_of, forb
 from models.graph.context import Context, Dangling
 from models.graph.hidden import chart_name, hiding, near
 from models.objects import KubeObject, Origin
-from models.operators.make import mapping, maps, selector_of
+from models.operators.make import items, mapping, maps, selector_of
 from models.platform import Platform
 
 CODES: Mapping[str, str] = {
@@ -328,7 +328,7 @@ def _cycles(graph: nx.MultiDiGraph[str]) -> Iterator[Finding]:
 
 def _shared_claims(graph: nx.MultiDiGraph[str], platform: Platform) -> Iterator[Finding]:
     for claim in platform.claims:
-        modes = [str(mode) for mode in claim.spec.get("accessModes") or []]
+        modes = [str(mode) for mode in items(claim.spec.get("accessModes"))]
         node = f"PersistentVolumeClaim {claim.namespace}/{claim.name}"
         users = sorted(a for a, _, data in graph.in_edges(node, data=True) if data["kind"] == "mounts")
         if len(users) < 2 or "ReadWriteMany" in modes or "ReadOnlyMany" in modes:

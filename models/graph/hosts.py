@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from models.objects import KubeObject
+from models.operators.make import maps, whole
 from models.platform import Platform
 
 HostKind = Literal["service", "missing", "local", "address", "external", "name", "api"]
@@ -122,9 +123,10 @@ class Hosts:
 
     def port_number(self, service: KubeObject, port: int | str | None) -> int | None:
         """The Service port that a number or a name means; the only port when none is given."""
-        ports = [entry for entry in service.spec.get("ports") or [] if isinstance(entry, dict)]
+        ports = maps(service.spec.get("ports"))
         if port is None:
-            return ports[0]["port"] if len(ports) == 1 and isinstance(ports[0].get("port"), int) else None
+            return (whole(ports[0].get("port"), 0) or None) if len(ports) == 1 else None
         if isinstance(port, int) or str(port).isdigit():
             return int(port)
-        return next((entry["port"] for entry in ports if entry.get("name") == port and "port" in entry), None)
+        named = next((entry for entry in ports if entry.get("name") == port), None)
+        return (whole(named.get("port"), 0) or None) if named is not None else None
