@@ -1,0 +1,6 @@
+"""Charts that cannot be had, modelled: the catalogue and the engine that reads it."""
+
+from models.charts.catalogue import ChartModel, Modelled, load_model, model_chart, model_names
+from models.charts.scope import full_name, merge_values
+
+__all__ = ["ChartModel", "Modelled", "full_name", "load_model", "merge_values", "model_chart", "model_names"]

@@ -1,0 +1,165 @@
+"""The chart catalogue: what a chart would make of its values, for charts that cannot be had.
+
+A model (``models/catalog/charts/NAME.yaml``) states the workloads, services, claims and routes with the names, selectors
+and ports of the real chart and where its values keep replicas, resources, images and storage. It is a lower bound: what
+a model leaves out is said in its ``hides``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, Field
+
+from models.catalog.store import Entry, load_yaml
+from models.charts import apptemplate, parts
+from models.charts.scope import Scope, full_name, merge_values
+from models.kustomize.charts import ChartRequest
+from models.objects import Manifest
+
+_FOLDER = "charts"
+
+
+class ChartModel(Entry):
+    """One model: the chart, its other names, the version it was written from, what it leaves out, and its objects."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chart: str
+    aliases: tuple[str, ...] = ()
+    version: str
+    source: str
+    hides: str
+    name_length: int = 63
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    facts: dict[str, str] = Field(default_factory=dict)
+    objects: list[dict[str, Any]] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """The objects that a model makes of a request, and what the model leaves out."""
+
+    objects: list[Manifest]
+    model: ChartModel
+
+    @property
+    def by(self) -> str:
+        """Who made the objects, for their origin."""
+        return f"chart catalogue: {self.model.chart} {self.model.version}"
+
+
+@cache
+def model_names() -> tuple[str, ...]:
+    """The charts that the catalogue knows, in order."""
+    folder = resources.files("models.catalog").joinpath(_FOLDER)
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+@cache
+def load_model(chart: str) -> ChartModel | None:
+    """The model of a chart by its name, or None."""
+    name = _aliases().get(chart, chart)
+    return ChartModel.model_validate(load_yaml(f"{_FOLDER}/{name}.yaml")) if name in model_names() else None
+
+
+@cache
+def _aliases() -> Mapping[str, str]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = resources.files("models.catalog").joinpath("chart-aliases.yaml").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for chart, others in (yaml.load(text, Loader=loader) or {}).items():
+        found.update({other: chart for other in others})
+    return found
+
+
+def model_chart(request: ChartRequest) -> Modelled | None:
+    """What the catalogue makes of a request; None when it has no model of the chart."""
+    chart = request.name.rpartition("/")[2]
+    model = load_model(chart)
+    if model is None:
+        return None
+    release = request.release or chart
+    return Modelled(list(_make(model, request.values, release, request.namespace, request.version)), model)
+
+
+def _make(
+    model: ChartModel, given: Mapping[str, Any], release: str, namespace: str, version: str
+) -> Iterator[Manifest]:
+    values = merge_values(copy.deepcopy(model.defaults), given)
+    name = str(values.get("nameOverride") or model.chart)
+    scope = Scope(
+        values,
+        {
+            "release": release,
+            "chart": model.chart,
+            "name": name,
+            "fullname": full_name(values, model.chart, release, length=model.name_length),
+            "namespace": values.get("namespaceOverride") or namespace,
+            "version": version or model.version,
+        },
+    )
+    for key, expression in model.facts.items():
+        scope = scope.with_facts(**{key: scope.fill(expression)})
+    for part in model.objects:
+        for item in _each(part, scope):
+            yield from _part(part, item)
+
+
+def _each(part: Mapping[str, Any], scope: Scope) -> Iterator[Scope]:
+    """The scope once, or once per entry of the list or map that ``each`` names, as ``.key`` and ``.item``."""
+    if "each" not in part:
+        yield scope
+        return
+    entries = scope.get(str(part["each"]))
+    pairs = enumerate(entries) if isinstance(entries, list) else entries.items() if isinstance(entries, dict) else ()
+    for key, item in pairs:
+        yield scope.with_facts(key=key, item=item)
+
+
+def _part(part: Mapping[str, Any], scope: Scope) -> Iterator[Manifest]:
+    if not scope.holds(part.get("when")):
+        return
+    if "include" in part:
+        yield from _include(part, scope)
+        return
+    if "app-template" in part:
+        yield from apptemplate.objects(scope, part)
+        return
+    filled = {key: item for key, item in scope.fill(dict(part)).items() if key not in ("when", "each")}
+    made: Manifest | None = None
+    if "workload" in filled:
+        made = parts.workload(scope, filled)
+    elif "claim" in filled:
+        made = parts.claim(scope, filled)
+    elif "ingress" in filled:
+        made = parts.ingress(scope, filled)
+    elif "monitor" in filled:
+        made = parts.monitor(scope, filled)
+    elif "service" in filled:
+        made = parts.service(scope, filled)
+    elif isinstance(filled.get("object"), dict):
+        made = filled["object"]
+        if not part.get("cluster"):
+            made = {**made, "metadata": {**parts.metadata(scope, "", {}), **made.get("metadata", {})}}
+    if made is not None:
+        yield scope.expand(made)
+
+
+def _include(part: Mapping[str, Any], scope: Scope) -> Iterator[Manifest]:
+    """The objects of a sub-chart, with its values below its own key and the parent's defaults for it."""
+    model = load_model(str(part["include"]))
+    if model is None:
+        raise LookupError(f"the catalogue includes {part['include']!r}, which it does not have")
+    values = scope.get(str(part["values"])) if part.get("values") else {}
+    given = merge_values(scope.fill(part.get("defaults") or {}), values if isinstance(values, dict) else {})
+    if scope.get("global"):
+        given = merge_values({"global": scope.get("global")}, given)
+    facts = scope.facts
+    yield from _make(model, given, str(facts["release"]), str(facts["namespace"] or ""), "")
