@@ -134,7 +134,9 @@ def _ordered(resources: ResMap, kustomization: Kustomization) -> ResMap:
 
     def key(item: Resource) -> tuple[int, str, str]:
         gvk: Gvk = item.gvk
-        sort_text = f"{gvk.group or '~G'}_{gvk.version or '~V'}_{gvk.kind or '~K'}"
+        # of things called Namespace, the real ones come first
+        no_group = "" if gvk.kind == "Namespace" else "~G"
+        sort_text = f"{gvk.group or no_group}_{gvk.version or '~V'}_{gvk.kind or '~K'}"
         return rank.get(gvk.kind, 0), sort_text, f"{gvk}|{item.namespace or '~X'}|{item.name or '~N'}"
 
     return ResMap(sorted(resources, key=key))

@@ -8,7 +8,7 @@ from models.errors import Problem, RenderError, Where
 from models.kustomize.absent import AbsentError
 from models.kustomize.fieldspecs import EMPTY, Config
 from models.kustomize.metadata import ORIGIN_ANNOTATION
-from models.kustomize.nodes import is_null, new_string, text_of
+from models.kustomize.nodes import is_null, new_key, new_string, text_of
 from models.kustomize.resource import ResMap, Resource, merge_metadata
 from models.kustomize.variables import Var
 
@@ -73,4 +73,4 @@ def _merge_data(made: Resource, old: Resource) -> None:
                 values.update({key: "" if is_null(value) else text_of(value) for key, value in source.items()})
         made.tree.pop(name, None)
         if values:
-            made.tree[name] = {key: new_string(values[key]) for key in sorted(values)}
+            made.tree[name] = {new_key(key): new_string(values[key]) for key in sorted(values)}

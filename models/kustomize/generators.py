@@ -12,7 +12,7 @@ from typing import Any
 
 from models.errors import Problem, RenderError, Where
 from models.kustomize.loader import Files
-from models.kustomize.nodes import Tree, new_string
+from models.kustomize.nodes import Tree, new_key, new_string
 from models.kustomize.resource import BEHAVIOR, NEEDS_HASH, Resource
 from models.objects import Origin
 from models.yamldoc.scalars import BOOL, Quoted, Scalar
@@ -51,13 +51,13 @@ def generate(
     data = _data(args, base, files, where)
     if kind == "Secret":
         tree["type"] = new_string(args.get("type") or "Opaque")
-        tree["data"] = {key: Quoted(_wrapped(data[key])) for key in sorted(data)}
+        tree["data"] = {new_key(key): Quoted(_wrapped(data[key])) for key in sorted(data)}
     else:
         for key in sorted(data):
             try:
-                tree.setdefault("data", {})[key] = Quoted(data[key].decode("utf-8"))
+                tree.setdefault("data", {})[new_key(key)] = Quoted(data[key].decode("utf-8"))
             except UnicodeDecodeError:
-                tree.setdefault("binaryData", {})[key] = Quoted(_wrapped(data[key]))
+                tree.setdefault("binaryData", {})[new_key(key)] = Quoted(_wrapped(data[key]))
     if options.get("immutable"):
         tree["immutable"] = Scalar(BOOL, "true")
     resource = Resource(tree, Origin(where.file, where.line, "generated", f"Kustomize {kind} generator"))

@@ -188,7 +188,7 @@ def conform(
             return {str(key): conform(item, shape["*"], (*path, key), problems) for key, item in value.items()}
         known = {key.lower(): key for key in shape}
         result: dict[str, Any] = {}
-        for key, item in value.items():
+        for key, item in sorted(value.items()):  # of two spellings of a field, the last one counts
             proper = key if key in shape else known.get(str(key).lower())
             if proper is None:
                 problems.append(((*path, key), f'unknown field "{key}"'))

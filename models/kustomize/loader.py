@@ -22,7 +22,7 @@ KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization
 """The names that a kustomization file may have."""
 _REMOTE = re.compile(r"(?i)^(?:https?|ssh|file|oci)://|^git::|^git@|^git::?|^[\w.-]+@[\w.-]+:")
 _HOSTS = re.compile(r"^(?:github\.com|gitlab\.com|bitbucket\.org|dev\.azure\.com|[\w.-]+\.visualstudio\.com)[/:]")
-_PATH_WORD = re.compile(r"(?m)^\s*-\s+[\"']?([^\s\"'#:]+)|(\.\.?/[^\s\"'#]*)")
+_PATH_WORD = re.compile(r"""[^\s"'#,\[\]{}:=]+""")
 _SEPARATOR = re.compile(r"\n---.*\n")
 
 
@@ -75,8 +75,8 @@ def _named_in(directory: Path) -> list[Path]:
             text = (directory / name).read_bytes()[:1_000_000].decode("utf-8", "replace")
         except OSError:
             continue
-        words = {word.rpartition("=")[2] for pair in _PATH_WORD.findall(text) for word in pair if word}
-        return [Path(os.path.normpath(directory / word)) for word in sorted(words) if len(word) < 1024]
+        words = set(_PATH_WORD.findall(text))
+        return [Path(os.path.normpath(directory / word)) for word in sorted(words)[:20_000] if len(word) < 256]
     return []
 
 

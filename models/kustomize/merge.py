@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from models.kustomize.nodes import KindError, Tree, is_null, kind_name, new_string, styled_like, text_of, write
-from models.yamldoc.scalars import Scalar
+from models.yamldoc.scalars import STR, Quoted, Scalar, resolve
 
 DIRECTIVE = "$patch"
 Definition = dict[str, Any]
@@ -136,7 +136,10 @@ class _Merger:
                 result.pop(name, None)
             elif old is None:
                 result[name] = value
-            elif value is not old:
+            elif value is old:
+                if type(value) is str and resolve(value, True)[0] != STR:
+                    result[name] = Quoted(value)  # upstream puts quotes around such a string when it passes it
+            else:
                 write(result, name, styled_like(value, old))
         return result
 

@@ -17,6 +17,7 @@ from models.kustomize.nodes import (
     is_null,
     is_scalar,
     kind_name,
+    new_key,
     plain,
     scalar_like,
     set_text,
@@ -85,7 +86,7 @@ def set_string_entries(resources: ResMap, entries: Mapping[str, str], specs: Seq
                 if key in target:
                     set_text(target, key, entries[key], STR)
                 else:
-                    target[key] = shared
+                    target[new_key(key)] = shared
 
             for spec in specs:
                 apply_to(item, spec, setter, MAP)

@@ -99,6 +99,11 @@ def new_string(text: str) -> Tree:
     return Quoted(text) if text and resolve(text, True)[0] != STR else text
 
 
+def new_key(text: str) -> str:
+    """``text`` as the key of a new field. One that reads like a number or a boolean spoils the object, as upstream."""
+    return text if resolve(text)[0] == STR else OddKey(text)
+
+
 def set_text(parent: Any, key: Any, text: str, tag: str = "") -> None:
     """Write a scalar into a map or a list, keeping the quoting of what stood there."""
     old = parent.get(key) if isinstance(parent, dict) else parent[key]

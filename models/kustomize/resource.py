@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from models.errors import Problem, RenderError, Where
 from models.kustomize.metadata import ORIGIN_ANNOTATION, TRANSFORMATIONS_ANNOTATION, BuildOrigin
-from models.kustomize.nodes import Tree, copy_tree, is_empty, is_null, new_string, plain, set_text, text_of
+from models.kustomize.nodes import Tree, copy_tree, is_empty, is_null, new_key, new_string, plain, set_text, text_of
 from models.objects import Manifest, Origin
 from models.yamldoc.scalars import Quoted
 
@@ -301,7 +301,7 @@ class Resource:
         meta = self.metadata()
         meta.pop(field, None)
         if values:
-            meta[field] = {key: new_string(values[key]) for key in sorted(values)}
+            meta[field] = {new_key(key): new_string(values[key]) for key in sorted(values)}
 
     def finish(self) -> Manifest:
         """The finished manifest: annotations become strings, an empty annotation map goes. Raises RenderError."""
