@@ -22,7 +22,7 @@ from models.scheduler.podinfo import PodInfo, PodParser
 from models.scheduler.taints import first_untolerated
 from sim.platform.admission import Gate, Ledger
 from sim.platform.storage import Pin, Volumes
-from sim.platform.streams import stream
+from sim.platform.streams import Stream
 from sim.platform.workloads import all_services, first_ordinal, implicit_workloads, make_pod, replica_set
 
 PodStanding = Literal["placed", "pending", "refused"]
@@ -270,7 +270,7 @@ def empty_snapshot(
 
 def tie_breaker(seed: int, replication: int, pod: str) -> TieBreaker:
     """Picks among equally good nodes at random, from the pod's own stream."""
-    return lambda names: int(stream(seed, replication, f"tie/{pod}").integers(len(names)))
+    return lambda names: Stream(seed, replication, f"tie/{pod}").below(len(names))
 
 
 def daemon_nodes(workload: Workload, nodes: Iterable[Manifest], gate: Gate) -> list[str]:

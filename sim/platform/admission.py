@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from models.objects import Manifest, dig
@@ -29,7 +29,21 @@ class Gate:
 
     def __init__(self, platform: Platform) -> None:
         self._priority_classes = [item.manifest for item in platform.priority_classes.values()]
+        self._known: dict[Hashable, Manifest] = {}
         self._limit_ranges = {name: [item.manifest for item in items] for name, items in platform.limit_ranges.items()}
+
+    def prepare_again(self, key: Hashable, name: str, make: Callable[[], Manifest]) -> Prepared:
+        """As :meth:`prepare` for pods that differ in their name alone: the first of each ``key`` is remembered.
+
+        ``make`` makes the pod. Specs are shared between the results; nobody changes a stored manifest.
+        """
+        known = self._known.get(key)
+        if known is not None:
+            return Prepared({**known, "metadata": {**known["metadata"], "name": name}})
+        prepared = self.prepare(make())
+        if not prepared.message:
+            self._known[key] = prepared.manifest
+        return prepared
 
     def prepare(self, pod: Manifest) -> Prepared:
         """The pod after API defaulting, priority, default tolerations and LimitRanger."""

@@ -3,8 +3,8 @@
 Sentences are those of kube-scheduler (framework/types.go FitError) and of the quota admission plugin.
 """
 
-import pytest
 import platform_worlds as w
+import pytest
 
 from sim.placement import lose_node, place_platform
 
