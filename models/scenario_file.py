@@ -38,32 +38,35 @@ class LoadedScenario:
         return tuple((self.folder / tree.path).resolve() for tree in self.scenario.spec.trees)
 
 
-def load_scenario(
-    path: Path,
-    *,
-    overrides: Sequence[str] = (),
-    scenarios: Sequence[str] = (),
-    settings: Sequence[str] = (),
-    trees: Sequence[Path] = (),
-) -> LoadedScenario:
-    """The scenario in ``path`` with everything that changes it.
+@dataclass(frozen=True)
+class Changes:
+    """What changes a scenario file from outside.
 
-    Parameters:
-        overrides: names of the file's ``overrides``. scenarios: names of its ``scenarios`` (lists of overrides).
-        settings: ``key.path=value`` pairs under ``spec``; the value is YAML; list items by number.
-        trees: replace ``spec.trees`` (for scenarios that are run on anybody's tree).
+    overrides: names of the file's ``overrides``. scenarios: names of its ``scenarios`` (lists of overrides).
+    settings: ``key.path=value`` pairs under ``spec``; the value is YAML; list items by number.
+    trees: replace ``spec.trees`` (for scenarios that are run on anybody's tree).
+    """
+
+    overrides: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    trees: Sequence[Path] = ()
+
+
+def load_scenario(path: Path, changes: Changes = Changes()) -> LoadedScenario:  # noqa: B008  (frozen)
+    """The scenario in ``path`` with everything that changes it.
 
     Raises:
         InputError: with every problem found, each with file, line and field.
     """
     content, documents = _load_chain(path)
-    names = [name for chosen in scenarios for name in _named(content, "scenarios", chosen, path)]
-    for name in (*names, *overrides):
+    names = [name for chosen in changes.scenarios for name in _named(content, "scenarios", chosen, path)]
+    for name in (*names, *changes.overrides):
         content["spec"] = _merge(content.get("spec"), _named(content, "overrides", name, path))
-    if trees:
+    if changes.trees:
         content.setdefault("spec", {})
-        content["spec"] = {**content["spec"], "trees": [{"path": str(tree.resolve())} for tree in trees]}
-    for setting in settings:
+        content["spec"] = {**content["spec"], "trees": [{"path": str(tree.resolve())} for tree in changes.trees]}
+    for setting in changes.settings:
         _apply_setting(content, setting)
     scenario = _validate(content, documents, str(path))
     digest = hashlib.sha256(resolved_json(scenario).encode()).hexdigest()

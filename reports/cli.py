@@ -110,14 +110,15 @@ def run(
     report_only: Annotated[bool, typer.Option(help="exit with 0 even when an objective or threshold failed")] = False,
 ) -> None:
     """Simulate a scenario and write its reports (HTML, Markdown, JSON, CSV, JUnit)."""
+    from models.scenario_file import Changes
     from reports.commands.run import run_scenario, show_scenario
 
-    changes = [*(settings or []), *([f"run.seed={seed}"] if seed is not None else [])]
-    names = {"overrides": override or [], "scenarios": chosen or [], "settings": changes, "trees": tree or []}
+    values = [*(settings or []), *([f"run.seed={seed}"] if seed is not None else [])]
+    changes = Changes(override or [], chosen or [], values, tree or [])
     if show_resolved:
-        typer.echo(show_scenario(scenario, **names))
+        typer.echo(show_scenario(scenario, changes))
         return
-    passed = run_scenario(scenario, output, workers=workers, command=_command_line(), **names)
+    passed = run_scenario(scenario, changes, output, workers=workers, command=_command_line())
     if not passed and not report_only:
         raise typer.Exit(EXIT_THRESHOLD)
 

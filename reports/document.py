@@ -6,6 +6,7 @@ Tables are declared once in :data:`TABLES` (name, unit and meaning of every colu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -389,7 +390,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
 """Every table a report may hold: title and columns. A run leaves out the tables it has nothing for."""
 
 
-def make_table(name: str, rows: list[dict[str, Any]] | list[tuple[Cell, ...]], note: str = "") -> Table:
+def make_table(name: str, rows: Sequence[dict[str, Any] | tuple[Cell, ...]], note: str = "") -> Table:
     """A declared table filled with ``rows``: tuples in column order, or dicts by column name.
 
     Raises KeyError for an undeclared table, ValueError for a row that does not have exactly the declared columns.

@@ -29,7 +29,7 @@ def write_report(report: Report, directory: Path) -> tuple[Path, ...]:
     """
     directory = Path(directory)
     target = directory.resolve()
-    _refuse_foreign(directory, target)
+    check_directory(directory)
     contents = _render(report)
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
@@ -53,6 +53,19 @@ def write_report(report: Report, directory: Path) -> tuple[Path, ...]:
     return tuple(directory / name for name in contents)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write one file atomically: beside its place, then renamed. Raises InputError when it cannot be written."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(
+            Problem(Where(str(path)), f"cannot be written: {error.strerror or error}", "name another file with -o")
+        ) from error
+
+
 def _render(report: Report) -> dict[str, str]:
     contents = {
         "report.html": render_html(report),
@@ -73,7 +86,9 @@ def _file_name(name: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:50]}-{digest}"
 
 
-def _refuse_foreign(directory: Path, target: Path) -> None:
+def check_directory(directory: Path) -> None:
+    """Raise InputError when ``directory`` cannot become a report: ask before a long run, not after it."""
+    target = Path(directory).resolve()
     if not target.exists():
         return
     if not target.is_dir():

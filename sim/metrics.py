@@ -378,7 +378,7 @@ def sizing(study: Study, results: Results) -> list[ContainerSizing]:
     peak and the profile's busy figure, plus a quarter, rounded up to 16 MiB.
     """
     uses = workload_uses(study, results)
-    out = []
+    out: list[ContainerSizing] = []
     for workload in study.platform.workloads:
         pods = study.placement.by_workload.get(workload.id, ())
         demand, use = study.demands[workload.id], uses.get(workload.id)

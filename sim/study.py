@@ -15,7 +15,7 @@ import networkx as nx
 
 from models.catalog import Apps, Timings, load_apps, load_timings
 from models.cluster import Cluster, build_cluster
-from models.errors import InputError
+from models.errors import InputError, Problem
 from models.graph.build import build_graph
 from models.graph.routes import EntryRoute, entry_routes
 from models.objects import Rendered
@@ -29,7 +29,11 @@ from sim.engine import EngineKind, make_engine
 from sim.faults_check import check_targets
 from sim.measures import EngineMeasures
 from sim.placement import Placement, place_platform
-from sim.platform import NodeLoss, PlatformLog, simulate_platform, survive_each_node
+from sim.platform.build import PlatformProgram
+from sim.platform.log import PlatformLog, Story
+from sim.platform.routes import dependencies_of
+from sim.platform.simulation import NodeLoss, PlatformSimulation, prepare_platform, survive_each_node
+from sim.platform.state import PodSim
 from sim.thresholds import check_thresholds
 
 SAMPLES = 60
@@ -44,6 +48,7 @@ class Study:
     """A scenario on its platform: what was read, what depends on what, where everything runs at rest.
 
     ``graph``: dependencies with evidence. ``placement``: every pod and its node. ``compiled``: the request program.
+    ``program``: what all replications of the platform simulation share.
     """
 
     loaded: LoadedScenario
@@ -56,6 +61,7 @@ class Study:
     demands: Mapping[str, Demand]
     placement: Placement
     compiled: Compiled
+    program: PlatformProgram
 
     @property
     def scenario(self) -> Scenario:
@@ -97,8 +103,9 @@ def prepare(loaded: LoadedScenario, rendered: Rendered) -> Study:
 def assemble(loaded: LoadedScenario, platform: Platform, graph: nx.MultiDiGraph[str]) -> Study:
     """A study of a platform whose graph is known. Raises InputError with every problem found."""
     spec = loaded.scenario.spec
-    problems = []
-    timings, cluster = load_timings(), None
+    problems: list[Problem] = []
+    timings = load_timings()
+    cluster: Cluster | None = None
     try:
         timings = timings.with_overrides(spec.cluster.timers)
     except InputError as error:
@@ -120,7 +127,10 @@ def assemble(loaded: LoadedScenario, platform: Platform, graph: nx.MultiDiGraph[
         raise InputError(problems)
     placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
     compiled = compile_program(platform, graph, routes, cluster, known, loaded.scenario, folder=loaded.folder)
-    return Study(loaded, platform, graph, routes, cluster, timings, apps, known, placement, compiled)
+    program = prepare_platform(
+        platform, placement, loaded.scenario, timings=timings, apps=apps, dependencies=dependencies_of(graph)
+    )
+    return Study(loaded, platform, graph, routes, cluster, timings, apps, known, placement, compiled, program)
 
 
 def replicate(study: Study, index: int) -> Replication:
@@ -129,20 +139,40 @@ def replicate(study: Study, index: int) -> Replication:
     kind: EngineKind = run.engine
     engine = make_engine(study.compiled.program, seed=run.seed, replication=index, kind=kind)
     binding = EngineBinding(engine, study.compiled, run.warm_up, samples=SAMPLES, length=run.length)
-    log = simulate_platform(
-        study.platform,
-        study.cluster,
-        study.placement,
-        study.scenario,
-        seed=run.seed,
-        replication=index,
-        timings=study.timings,
-        apps=study.apps,
-        observer=binding,
-        until=run.length,
+    simulation = PlatformSimulation(
+        study.program, seed=run.seed, replication=index, start=-run.warm_up, observer=binding
     )
-    binding.finish(run.length)
-    return Replication(index, log, engine.measures(), binding.pod_cpu())
+    advance_together(simulation, binding, run.length)
+    return Replication(index, simulation.log(), engine.measures(), binding.pod_cpu())
+
+
+def advance_together(simulation: PlatformSimulation, binding: EngineBinding, until: float) -> None:
+    """Run platform and requests up to ``until``: requests first, to the time of the next platform event.
+
+    A pod that runs out of memory on the way is a platform event of its own, at that moment.
+    """
+    while True:
+        upcoming = min(simulation.peek(), until)
+        killed = binding.advance(upcoming)
+        for pod in killed:
+            _kill_at(simulation, pod, min(binding.now, upcoming))
+        if killed:
+            continue
+        if simulation.peek() > until:
+            break
+        simulation.step()
+    simulation.run(until)
+
+
+def _kill_at(simulation: PlatformSimulation, pod: PodSim, at: float) -> None:
+    world = simulation.world
+
+    def kill() -> None:
+        story = Story(f"{pod.key} exceeded its memory limit", world.now)
+        world.log("OOMKilled", pod.key, "a container of the pod was killed for its memory", story, "error")
+        world.kubelet.crash(pod, story)
+
+    world.clock.at(at, kill)
 
 
 def run(study: Study, *, workers: int = 1, progress: Progress | None = None, survival: bool = True) -> Results:
@@ -164,7 +194,14 @@ def run(study: Study, *, workers: int = 1, progress: Progress | None = None, sur
 def _losses(study: Study) -> tuple[NodeLoss, ...]:
     return tuple(
         survive_each_node(
-            study.platform, study.cluster, study.placement, study.scenario, timings=study.timings, apps=study.apps
+            study.platform,
+            study.cluster,
+            study.placement,
+            study.scenario,
+            seed=study.scenario.spec.run.seed,
+            timings=study.timings,
+            apps=study.apps,
+            dependencies=study.program.dependencies,
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ def read_paths(paths: Sequence[Path], *, renderer: str = "builtin", show_secrets
     """Everything that the paths render to, in order; ``-`` is standard input. Raises InputError with all problems."""
     from models.render import render_text, render_tree
 
-    total, problems = Rendered(), []
+    total = Rendered()
+    problems: list[Problem] = []
     failure: type[InputError] = InputError
     for path in paths:
         try:
@@ -106,28 +107,39 @@ def show_graph(
     renderer: str,
 ) -> None:
     """Print or write the dependency graph in a format, or the evidence for one edge."""
-    from models.graph.overrides import find_overrides, load_overrides
 
-    from models.graph import analysis, build, export
+    from models.graph.analysis import findings
+    from models.graph.build import build_graph
+    from models.graph.export import explain as explained
+    from models.graph.export import filtered, to_dot, to_graphml, to_html, to_json, to_mermaid, to_svg
+    from models.graph.overrides import OVERRIDE_FILE, read_overrides
     from models.platform import read_platform
     from reports.write import write_text
 
     platform = read_platform(read_paths(paths, renderer=renderer))
-    file = overrides or find_overrides(paths)
-    graph = build.build_graph(platform, overrides=load_overrides(file) if file is not None else None)
+    beside = (path / OVERRIDE_FILE for path in paths if path.is_dir())
+    file = overrides or next((path for path in beside if path.is_file()), None)
+    graph = build_graph(platform, overrides=read_overrides(file) if file is not None else None)
     if explain is not None:
-        typer.echo("\n".join(export.explain(graph, *explain)))
+        typer.echo("\n".join(explained(graph, *explain)))
         return
-    findings = analysis.findings(graph, platform)
-    shown = export.subgraph(graph, namespaces=namespaces, kinds=kinds)
-    text = export.render(shown, output_format, findings=findings, missing=platform.rendered.missing)
+    writers: dict[str, Callable[[Any], str]] = {
+        "json": to_json,
+        "mermaid": to_mermaid,
+        "dot": to_dot,
+        "graphml": to_graphml,
+        "svg": to_svg,
+        "html": to_html,
+    }
+    text = writers[output_format](filtered(graph, namespaces=namespaces, kinds=kinds))
     if output is None:
-        typer.echo(text)
+        typer.echo(text, nl=not text.endswith("\n"))
     else:
         write_text(output, text)
+    found = findings(graph, platform)
     for entry in platform.rendered.missing:
         typer.echo(f"not seen: {entry.kind} {entry.what} ({entry.origin}): {entry.hides or entry.reason}", err=True)
-    for finding in findings:
+    for finding in found:
         typer.echo(f"{finding.severity}: {finding.code} {finding.where}: {finding.title}", err=True)
 
 
@@ -140,7 +152,7 @@ def place_tree(paths: Sequence[Path], scenario: Path | None, nodes: Sequence[str
     from models.cluster import build_cluster
     from models.platform import read_platform
     from models.scenario import Cluster as ClusterSpec
-    from models.scenario_file import load_scenario
+    from models.scenario_file import Changes, load_scenario
     from sim.placement import place_platform
 
     if scenario is None and not (paths and nodes):
@@ -149,7 +161,7 @@ def place_tree(paths: Sequence[Path], scenario: Path | None, nodes: Sequence[str
         )
     timings = load_timings()
     if scenario is not None:
-        loaded = load_scenario(scenario, trees=paths)
+        loaded = load_scenario(scenario, Changes(trees=paths))
         spec = loaded.scenario.spec.cluster
         trees: Sequence[Path] = loaded.tree_paths()
         timings = timings.with_overrides(spec.timers)
@@ -171,7 +183,8 @@ def parse_nodes(texts: Sequence[str]) -> tuple[Any, ...]:
     """``3xm920q:server`` as node rows of a scenario. Without any server, the first kind of machine becomes one."""
     from models.scenario import Node
 
-    rows, problems = [], []
+    rows: list[Node] = []
+    problems: list[Problem] = []
     for index, text in enumerate(texts):
         match = re.fullmatch(r"(?:(\d+)x)?([a-z0-9][-a-z0-9]*)(?::(server|agent))?", text)
         if match is None or match[1] == "0":

@@ -1,0 +1,598 @@
+"""From a study and its results to the finished report: which numbers go where, in which order, in which words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from models.rules.quantity import parse_quantity
+from models.rules.resources import pod_limits, pod_requests
+from reports.document import (
+    Assumption,
+    Cell,
+    Estimate,
+    Event,
+    Lane,
+    LaneSegment,
+    Report,
+    Reproduce,
+    Series,
+    Table,
+    ThresholdResult,
+    Verdict,
+    make_table,
+)
+from reports.topology import topology_of
+from sim.findings import Evidence, collect
+from sim.growth import Trial, largest_fit, load_growth
+from sim.headroom import quota_headroom, rollout_checks
+from sim.measures import histogram_quantile, merge
+from sim.metrics import (
+    Interval,
+    RouteMetrics,
+    node_uses,
+    objective_results,
+    objectives_of,
+    route_metrics,
+    sizing,
+    threshold_results,
+    workload_uses,
+)
+from sim.platform.log import Outage
+from sim.program import Outcome
+from sim.storage import claim_rows
+from sim.study import Results, Study
+
+MANY_EVENTS = 400
+
+
+def build_report(study: Study, results: Results, *, command: str = "", growth: Sequence[Trial] | None = None) -> Report:
+    """The report of a run. ``growth``: trials of the load search; None runs the search."""
+    trials = load_growth(study) if growth is None else list(growth)
+    metrics = route_metrics(study, results)
+    rollouts = rollout_checks(study.placement)
+    evidence = Evidence(
+        study=study,
+        results=results,
+        rollouts=rollouts,
+        quotas=quota_headroom(study.placement, rollouts, study.scenario.spec.objectives.quota_headroom),
+        objectives=objective_results(study.scenario, metrics),
+        thresholds=threshold_results(study, results),
+        nodes=node_uses(study, results),
+        sizing=sizing(study, results),
+        growth=trials,
+    )
+    findings = collect(evidence)
+    spec, metadata = study.scenario.spec, study.scenario.metadata
+    return Report(
+        name=metadata.name,
+        title=metadata.title or metadata.name,
+        description=" ".join(metadata.description.split()),
+        verdict=_verdict(evidence, metrics),
+        thresholds=tuple(
+            ThresholdResult(item.metric, item.text, item.observed, item.held) for item in evidence.thresholds
+        ),
+        findings=tuple(findings),
+        tables=tuple(_tables(evidence, metrics)),
+        timeline=_timeline(results),
+        lanes=_lanes(results),
+        series=tuple(_series(study, results)),
+        topology=topology_of(study.platform, study.graph, results.losses),
+        assumptions=tuple(_assumptions(evidence)),
+        not_covered=tuple(_not_covered(study)),
+        reproduce=Reproduce(
+            command=command or f"stowplan run {study.loaded.file}",
+            version=_version(),
+            tree_sha256=tree_digest(study),
+            scenario_sha256=study.loaded.sha256,
+            seed=spec.run.seed,
+            replications=len(results.replications),
+        ),
+    )
+
+
+def tree_digest(study: Study) -> str:
+    """SHA-256 over everything that was rendered, in order; Secret values are not part of it."""
+    digest = hashlib.sha256()
+    for item in study.platform.rendered.objects:
+        digest.update(repr(item.manifest).encode())
+    return digest.hexdigest()
+
+
+def _version() -> str:
+    try:
+        return version("stowplan")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+# ------------------------------------------------------------------------------------------------- verdict
+
+
+def _verdict(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Verdict:
+    """Fits, survives, what breaks first: in that order, worst words first in the headline."""
+    waiting = evidence.study.placement.waiting
+    broken = [item for item in evidence.objectives if not item.held]
+    failed = [item for item in evidence.thresholds if not item.held]
+    stuck = [item for item in evidence.rollouts if item.verdict == "stuck"]
+    refused = [item for item in evidence.quotas if "refused" in item.verdict]
+    sentences = [*_fits(evidence), *_incident(evidence, metrics), *_survival(evidence), *_quota_words(evidence)]
+    sentences += _growth_words(evidence.growth)
+    if waiting:
+        headline = f"It does not fit: {len(waiting)} of {len(evidence.study.placement.pods)} pods find no place"
+    elif broken:
+        worst = min(broken, key=lambda item: item.slack)
+        more = f" and {len(broken) - 1} more objectives fail" if len(broken) > 1 else ""
+        headline = f"{worst.route} misses its objective {worst.text}: {worst.observed}{more}"
+    elif failed:
+        headline = f"{len(failed)} of {len(evidence.thresholds)} thresholds failed: {failed[0].metric} {failed[0].text}"
+    elif stuck:
+        headline = f"It runs, but a rollout of {stuck[0].workload} would never finish"
+    elif refused:
+        headline = f"It runs, but quota {refused[0].namespace}/{refused[0].quota} refuses pods"
+    else:
+        headline = "It fits and every objective holds"
+    risky = any(loss.outage_s is None for loss in evidence.results.losses) and _must_survive(evidence)
+    if waiting or broken or failed:
+        return Verdict("fail", headline, tuple(sentences))
+    if stuck or refused:
+        return Verdict("warn", headline, tuple(sentences))
+    if risky:
+        return Verdict("warn", f"{headline}, but not every route survives the loss of a node", tuple(sentences))
+    return Verdict("pass", headline, tuple(sentences))
+
+
+def _must_survive(evidence: Evidence) -> bool:
+    return evidence.study.scenario.spec.objectives.survives == "any-one-node"
+
+
+def _fits(evidence: Evidence) -> list[str]:
+    placement = evidence.study.placement
+    rooms = placement.node_rooms()
+    cpu = sum(room.cpu_requests_m for room in rooms) / max(sum(room.cpu_allocatable_m for room in rooms), 1)
+    memory = sum(room.memory_requests_b for room in rooms) / max(sum(room.memory_allocatable_b for room in rooms), 1)
+    placed = len(placement.pods) - len(placement.waiting)
+    unit = "node" if len(rooms) == 1 else "nodes"
+    where = f"{placed} of {len(placement.pods)} pods are placed on {len(rooms)} {unit}"
+    return [f"{where}; they request {cpu:.0%} of the CPU and {memory:.0%} of the memory."]
+
+
+def _incident(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> list[str]:
+    down = [item for item in metrics if item.outage_s is not None and item.outage_s.mean > 0]
+    if not down:
+        return ["No route was without service in this run."] if metrics else []
+    worst = max(down, key=lambda item: item.outage_s.mean if item.outage_s else 0.0)
+    log = evidence.results.replications[0].log.routes.get(worst.route)
+    why = log.outages[0].cause if log is not None and log.outages else ""
+    seconds = worst.outage_s.mean if worst.outage_s else 0.0
+    return [
+        f"{len(down)} of {len(metrics)} routes were without service; the longest, {worst.route}, for "
+        f"{_minutes(seconds)} per run" + (f": {why}." if why else ".")
+    ]
+
+
+def _survival(evidence: Evidence) -> list[str]:
+    out = []
+    routes = {loss.route for loss in evidence.results.losses}
+    for node in evidence.study.cluster.nodes:
+        here = [loss for loss in evidence.results.losses if loss.node == node.name]
+        until = [loss for loss in here if loss.outage_s is None]
+        healed = [loss.outage_s for loss in here if loss.outage_s]
+        if not here:
+            continue
+        words = f"Losing {node.name}: {len(until)} of {len(routes)} routes stay down until it returns"
+        if healed:
+            words += f", {len(healed)} come back after at most {_minutes(max(healed))}"
+        out.append(words + ".")
+    return out
+
+
+def _quota_words(evidence: Evidence) -> list[str]:
+    if not evidence.quotas:
+        return []
+    first = evidence.quotas[0]
+    peak = f" while {first.peak_workload} is rolled out" if first.peak_workload else ""
+    use = f"{first.key} {first.used_peak} of {first.hard}{peak} ({first.verdict})"
+    return [f"The quota that bites first is {first.namespace}/{first.quota}: {use}."]
+
+
+def _growth_words(trials: Sequence[Trial]) -> list[str]:
+    if not trials:
+        return []
+    fits, broken = largest_fit(trials)
+    if broken is None:
+        return [f"{fits:g} times today's load still fits; more was not tried."]
+    what = f"{broken.tightest.route} ({broken.tightest.text})" if broken.tightest is not None else "an objective"
+    begin = f"Today's load fits {fits:g} times" if fits else "Today's load does not fit at its busiest hour"
+    return [f"{begin}; at {broken.load:g} times {what} breaks first, the busiest resource is {broken.bottleneck}."]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+# ------------------------------------------------------------------------------------------------- tables
+
+
+def _estimate(interval: Interval | None) -> Estimate | None:
+    if interval is None:
+        return None
+    return Estimate(interval.mean, interval.low, interval.high, interval.n, interval.note)
+
+
+def _tables(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Iterable[Table]:
+    made = [
+        _nodes(evidence),
+        _namespaces(evidence),
+        _quotas(evidence),
+        _routes(evidence, metrics),
+        _failures(metrics),
+        _losses(evidence),
+        _outages(evidence),
+        _sizing(evidence),
+        _growth(evidence),
+        _rollouts(evidence),
+        make_table("storage", [vars(row) for row in claim_rows(evidence.study)]),
+        _pods(evidence),
+        _missing(evidence),
+    ]
+    return (table for table in made if table.rows)
+
+
+def _nodes(evidence: Evidence) -> Table:
+    uses = {use.node: use for use in evidence.nodes}
+    rows: list[tuple[Cell, ...]] = []
+    for room in evidence.study.placement.node_rooms():
+        node, use = evidence.study.cluster.node(room.node), uses[room.node]
+        rows.append(
+            (
+                room.node,
+                node.machine.name,
+                node.role,
+                room.pods,
+                room.cpu_allocatable_m,
+                room.cpu_requests_m,
+                room.cpu_limits_m,
+                _estimate(use.cpu),
+                use.cpu_peak,
+                room.memory_allocatable_b,
+                room.memory_requests_b,
+                room.memory_limits_b,
+                round(use.memory_peak_b),
+                round(use.watts, 1),
+            )
+        )
+    return make_table("nodes", rows)
+
+
+def _namespaces(evidence: Evidence) -> Table:
+    study = evidence.study
+    uses = workload_uses(study, evidence.results)
+    rows: list[tuple[Cell, ...]] = []
+    for space in study.placement.namespace_uses():
+        pods = [pod for pod in study.placement.pods if pod.namespace == space.namespace and pod.workload in uses]
+        storage = sum(
+            parse_quantity(claim.get("spec", "resources", "requests", "storage", default="0")).value()
+            for claim in study.platform.claims
+            if claim.namespace == space.namespace
+        )
+        rows.append(
+            (
+                space.namespace,
+                space.pods,
+                space.cpu_requests_m,
+                space.cpu_limits_m,
+                round(sum(uses[pod.workload].cpu_mean for pod in pods) * 1000),
+                space.memory_requests_b,
+                space.memory_limits_b,
+                round(sum(uses[pod.workload].memory_peak_b for pod in pods)),
+                storage,
+            )
+        )
+    return make_table("namespaces", rows)
+
+
+def _quotas(evidence: Evidence) -> Table:
+    return make_table(
+        "quotas",
+        [
+            (
+                row.namespace,
+                row.quota,
+                row.key,
+                row.hard,
+                row.used_rest,
+                row.used_peak,
+                row.peak_workload,
+                row.headroom,
+                row.verdict,
+            )
+            for row in evidence.quotas
+        ],
+    )
+
+
+def _routes(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Table:
+    backends = {route.id: ", ".join(b.service for b in route.backends) for route in evidence.study.routes}
+    rows: list[tuple[Cell, ...]] = []
+    for item in metrics:
+        held = [o for o in evidence.objectives if o.route == item.route]
+        objective = "; ".join(f"{o.text}: {'held' if o.held else 'BROKEN'}" for o in held)
+        if not objective and objectives_of(evidence.study.scenario, item.route):
+            objective = "nothing to judge"
+        rows.append(
+            (
+                item.route,
+                backends.get(item.route, ""),
+                item.rate_rps,
+                _estimate(item.availability),
+                _estimate(item.outage_s),
+                _estimate(item.latency[50]),
+                _estimate(item.latency[95]),
+                _estimate(item.latency[99]),
+                item.served,
+                item.counts[Outcome.DEGRADED],
+                item.counts[Outcome.DENIED],
+                item.counts[Outcome.RATE_LIMITED],
+                item.failed,
+                objective,
+            )
+        )
+    return make_table("routes", rows)
+
+
+def _failures(metrics: Sequence[RouteMetrics]) -> Table:
+    return make_table(
+        "failures",
+        [
+            (
+                item.route,
+                item.counts[Outcome.REFUSED],
+                item.counts[Outcome.TIMED_OUT],
+                item.counts[Outcome.CONNECTION_RESET],
+                item.counts[Outcome.NO_ENDPOINT],
+                item.counts[Outcome.ERROR],
+            )
+            for item in metrics
+            if item.failed
+        ],
+    )
+
+
+def _losses(evidence: Evidence) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            loss.node,
+            loss.route,
+            loss.outage_s,
+            loss.outage_s is None,
+            loss.cause,
+            "; ".join(loss.pending) if loss.outage_s is None else "",
+        )
+        for loss in evidence.results.losses
+        if loss.outage_s is None or loss.outage_s > 0 or loss.degraded_s > 0
+    ]
+    return make_table("survival", rows, "Routes that a loss does not touch are left out.")
+
+
+def _outages(evidence: Evidence) -> Table:
+    length = evidence.study.scenario.spec.run.length
+    first = evidence.results.replications[0].log
+    found: list[tuple[str, Outage]] = [
+        (route, outage) for route, log in first.routes.items() for outage in log.outages if outage.start < length
+    ]
+    found.sort(key=lambda pair: (pair[1].start, pair[0]))
+    return make_table(
+        "outages",
+        [
+            (route, outage.start, (length if outage.end is None else outage.end) - outage.start, outage.cause)
+            for route, outage in found
+        ],
+    )
+
+
+def _sizing(evidence: Evidence) -> Table:
+    return make_table("sizing", [vars(row) for row in evidence.sizing])
+
+
+def _growth(evidence: Evidence) -> Table:
+    return make_table(
+        "growth",
+        [
+            (
+                trial.load,
+                f"{trial.tightest.route}: {trial.tightest.text}" if trial.tightest is not None else "",
+                trial.tightest.observed if trial.tightest is not None else "",
+                trial.held,
+                trial.bottleneck,
+                trial.utilisation,
+            )
+            for trial in evidence.growth
+        ],
+        "One short replication per load at the busiest hour, with nothing failing.",
+    )
+
+
+def _rollouts(evidence: Evidence) -> Table:
+    ran = {item.workload: item for item in evidence.results.replications[0].log.rollouts}
+    rows: list[tuple[Cell, ...]] = []
+    for check in evidence.rollouts:
+        seen = ran.get(check.workload)
+        verdict = check.verdict if seen is None or seen.verdict == "running" else "stuck"
+        if seen is not None and seen.verdict in ("complete", "superseded"):
+            verdict = "completes"
+        rows.append(
+            (
+                check.workload,
+                check.strategy,
+                verdict,
+                seen.duration_s if seen is not None else None,
+                (seen.reason if seen is not None else "") or check.reason,
+            )
+        )
+    return make_table("rollouts", rows, "Each workload alone; durations only of those rolled out in this run.")
+
+
+def _pods(evidence: Evidence) -> Table:
+    return make_table(
+        "pods",
+        [
+            (
+                pod.key,
+                pod.workload,
+                pod.node or "",
+                pod.qos,
+                pod.priority,
+                pod.cpu_request_m,
+                pod.memory_request_b,
+                pod.state,
+                pod.message,
+            )
+            for pod in evidence.study.placement.pods
+        ],
+    )
+
+
+def _missing(evidence: Evidence) -> Table:
+    return make_table(
+        "missing",
+        [
+            (
+                entry.kind,
+                entry.what,
+                f"{entry.origin.file}:{entry.origin.line}" if entry.origin.line else entry.origin.file,
+                entry.reason,
+                entry.modelled,
+                entry.hides,
+            )
+            for entry in evidence.study.platform.rendered.missing
+        ],
+    )
+
+
+# ------------------------------------------------------------------------------------------------- time
+
+
+def _timeline(results: Results) -> tuple[Event, ...]:
+    """The first replication's events; past ``MANY_EVENTS`` only what went wrong and what ended it."""
+    log = results.replications[0].log
+    events = [event for event in log.events if event.t >= 0]
+    if len(events) > MANY_EVENTS:
+        events = [event for event in events if event.severity != "info"][:MANY_EVENTS]
+    return tuple(Event(item.t, item.kind, item.subject, item.message, item.cause, item.severity) for item in events)
+
+
+def _lanes(results: Results) -> tuple[Lane, ...]:
+    lanes = []
+    for lane in results.replications[0].log.pod_lanes:
+        segments = tuple(
+            LaneSegment(max(part.start, 0.0), part.end, part.node, part.state) for part in lane.segments if part.end > 0
+        )
+        if segments:
+            lanes.append(Lane(lane.workload, lane.pod, segments))
+    return tuple(lanes)
+
+
+def _series(study: Study, results: Results) -> Iterable[Series]:
+    program = study.compiled.program
+    merged = merge([item.measures for item in results.replications])
+    log = results.replications[0].log
+    length = study.scenario.spec.run.length
+    edges = tuple(index * program.bin_width for index in range(program.bins))
+    for index, route in enumerate(program.routes):
+        steps = log.routes[route].steps if route in log.routes else ()
+        if steps:
+            yield _steps("availability", route, "ratio", steps, length)
+        yield _latency(merged.bin_latency[index], route, edges)
+    for index, node in enumerate(study.cluster.nodes):
+        whole = node.cores * program.bin_width * merged.replications
+        used = tuple(float(value) / whole for value in merged.bin_node_cpu_s[index])
+        yield Series("node-cpu", node.name, "ratio", edges, used)
+    yield from _quota_series(results, length)
+
+
+def _steps(chart: str, name: str, unit: str, steps: Sequence[tuple[float, float]], length: float) -> Series:
+    """A step curve from 0 to ``length``; what was before 0 counts as its beginning."""
+    before = [value for t, value in steps if t <= 0]
+    points = [(0.0, before[-1] if before else steps[0][1])]
+    points += [(t, value) for t, value in steps if 0 < t <= length]
+    points.append((length, points[-1][1]))
+    return Series(chart, name, unit, tuple(t for t, _ in points), tuple(value for _, value in points))
+
+
+COARSER = 4
+"""Bins of the run that make one point of a latency curve."""
+
+
+def _latency(bins, route: str, edges: Sequence[float]) -> Series:  # type: ignore[no-untyped-def]
+    """p95 per stretch of time over all replications; None where fewer than 20 requests ended."""
+    x, y = [], []
+    for start in range(0, len(edges), COARSER):
+        histogram = bins[start : start + COARSER].sum(axis=0)
+        x.append(edges[start])
+        y.append(histogram_quantile(histogram, 0.95) if histogram.sum() >= 20 else None)
+    return Series("latency", route, "s", tuple(x), tuple(y))
+
+
+def _quota_series(results: Results, length: float) -> Iterable[Series]:
+    """The share used of every CPU and memory quota over the first replication."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for sample in results.replications[0].log.quota_usage:
+        if sample.key not in ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "pods"):
+            continue
+        hard = parse_quantity(sample.hard).nano
+        if hard:
+            share = parse_quantity(sample.used).nano / hard
+            found.setdefault(f"{sample.namespace} {sample.key}", []).append((sample.t, share))
+    for name in sorted(found):
+        yield _steps("quota", name, "ratio", found[name], length)
+
+
+# ------------------------------------------------------------------------------------------------- honesty
+
+
+def _assumptions(evidence: Evidence) -> Iterable[Assumption]:
+    study = evidence.study
+    for text in study.compiled.program.assumptions:
+        yield Assumption(text, "", "the graph has the edge, the app catalogue has no figure", "assumed")
+    used = {study.demands[pod.workload].profile.name for pod in study.placement.pods if pod.workload in study.demands}
+    for profile in study.apps.profiles:
+        if profile.name in used and profile.confidence in ("assumed", "derived"):
+            work = ", ".join(f"{op.name} {op.cpu_ms:g} ms CPU" for op in profile.operations) or "no requests"
+            fact = study.apps.facts.get(profile.ref)
+            source = str(fact["source"]) if fact is not None else "no published figure found"
+            yield Assumption(
+                f"profile {profile.name}",
+                f"{work}; at rest {profile.idle_cpu_m}m, {profile.idle_mem_mib}Mi; starts in {profile.startup_s:g} s",
+                source,
+                profile.confidence,
+            )
+    for machine in dict.fromkeys(node.machine for node in study.cluster.nodes):
+        yield Assumption(
+            f"machine {machine.id}",
+            f"speed {machine.speed_single:g}, {machine.ref_cores:g} reference cores",
+            machine.sources["cpu_score"],
+            machine.confidence["cpu_score"],
+        )
+
+
+def _not_covered(study: Study) -> Iterable[str]:
+    missing = study.platform.rendered.missing
+    if missing:
+        yield f"{len(missing)} charts, remote files or plugins of the tree could not be had: what they run is not here."
+    if study.platform.unknown_kinds:
+        listed = ", ".join(f"{count} {kind}" for kind, count in study.platform.unknown_kinds.items())
+        yield f"Objects whose meaning is not modelled: {listed}."
+    idle = [route.id for route in study.routes if route.id not in study.compiled.program.routes]
+    if idle:
+        yield f"Routes without traffic in this scenario: {', '.join(idle)}."
+    yield "Latency inside the internet and inside clients, browser rendering, and DNS look-ups of clients."
+    yield "Kernel effects below the CPU quota: page cache, NUMA, CPU frequency and heat."
+    unset = [
+        pod.key
+        for pod in study.placement.pods
+        if not pod_requests(pod.manifest).get("cpu") and not pod_limits(pod.manifest).get("cpu")
+    ]
+    if unset:
+        yield f"{len(unset)} pods state no CPU request: nothing keeps room for them."

@@ -1,0 +1,90 @@
+"""``run``: from a scenario file to a folder of reports."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from models.errors import InputError, Problem
+from models.objects import Rendered
+from models.render import render_tree
+from models.scenario_file import Changes, LoadedScenario, load_scenario, resolved_json
+
+
+def show_scenario(path: Path, changes: Changes) -> str:
+    """What would run, as JSON: composed, defaults filled in."""
+    return resolved_json(load_scenario(path, changes).scenario)
+
+
+def render_trees(loaded: LoadedScenario) -> Rendered:
+    """All trees of a scenario as one platform. Raises InputError with the problems of all of them."""
+    total = Rendered()
+    problems: list[Problem] = []
+    failure: type[InputError] = InputError
+    for tree, path in zip(loaded.scenario.spec.trees, loaded.tree_paths(), strict=True):
+        try:
+            total += render_tree(path, renderer=tree.renderer)
+        except InputError as error:
+            failure = type(error)
+            problems.extend(error.problems)
+    if problems:
+        raise failure(problems)
+    return total
+
+
+def run_scenario(path: Path, changes: Changes, output: Path | None, *, workers: int, command: str) -> bool:
+    """Simulate, write the reports, print the verdict. True when every objective and threshold held."""
+    loaded = load_scenario(path, changes)
+    rendered = render_trees(loaded)
+
+    from rich.console import Console
+
+    from reports.build import build_report
+    from reports.terminal import print_report
+    from reports.write import check_directory, write_report
+    from sim.growth import load_growth
+    from sim.study import prepare, run
+
+    directory = output or Path("out") / loaded.scenario.metadata.name
+    check_directory(directory)
+    study = prepare(loaded, rendered)
+    console = Console(stderr=True, highlight=False)
+    with Stages(console) as stages:
+        results = run(study, workers=workers or os.cpu_count() or 1, progress=stages.replications)
+        stages.say("how much more load fits")
+        growth = load_growth(study)
+    report = build_report(study, results, command=command, growth=growth)
+    written = write_report(report, directory)
+    print_report(report, Console(highlight=False))
+    print(f"\n{written[0]}")
+    return report.verdict.status != "fail"
+
+
+class Stages:
+    """Progress on standard error, only on a terminal."""
+
+    def __init__(self, console: object) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        if not isinstance(console, Console):
+            raise TypeError("a rich console is needed")
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+        self._bar = Progress(*columns, TimeElapsedColumn(), console=console, disable=not sys.stderr.isatty())
+        self._task = self._bar.add_task("replications", total=None)
+
+    def __enter__(self) -> Stages:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def replications(self, done: int, count: int) -> None:
+        """So many of all replications are finished."""
+        self._bar.update(self._task, completed=done, total=count)
+
+    def say(self, what: str) -> None:
+        """The next stage, of unknown length."""
+        self._bar.update(self._task, description=what, completed=0, total=None)

@@ -1,0 +1,320 @@
+"""Findings that follow from placing and simulating a platform, in the API server's and the scheduler's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.errors import Where
+from models.findings import Finding, Severity
+from models.graph.analysis import findings as graph_findings
+from models.platform import Workload
+from sim.growth import Trial
+from sim.headroom import QuotaHeadroom, RolloutCheck
+from sim.metrics import ContainerSizing, NodeUse, ObjectiveResult, ThresholdOutcome
+from sim.placement import lose_node
+from sim.study import Results, Study
+
+CODES: dict[str, str] = {
+    "POD-REFUSED": "the API server refuses a pod of the platform at rest",
+    "POD-PENDING": "a pod finds no node at rest",
+    "NODE-LOSS": "losing a node leaves pods without a place until it returns",
+    "ROLLOUT-STUCK": "a rollout of the workload alone never finishes",
+    "QUOTA-TIGHT": "less of a quota stays free at the largest rollout than wanted",
+    "NODE-TIGHT": "less of a node stays unrequested than wanted",
+    "OBJECTIVE-BROKEN": "an objective of a route does not hold",
+    "THRESHOLD-FAILED": "a threshold of the scenario failed",
+    "SIM-REFUSED": "during the run the API server refused pods",
+    "SIM-ROLLOUT-STUCK": "a rollout of the run did not finish",
+    "SIM-OOM": "a container was killed for its memory",
+    "CPU-THROTTLED": "a container is held back by its CPU limit",
+    "NOT-SEEN": "part of the platform is not in the tree and was not simulated",
+    "NO-SURVIVAL": "the control plane does not survive the loss of its only server",
+}
+"""Codes of this module and what they mean; the graph's codes are declared with the graph."""
+
+THROTTLED = 0.05
+"""A container that is held back for more than this share of the time is reported."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the findings are drawn from."""
+
+    study: Study
+    results: Results
+    rollouts: Sequence[RolloutCheck]
+    quotas: Sequence[QuotaHeadroom]
+    objectives: Sequence[ObjectiveResult]
+    thresholds: Sequence[ThresholdOutcome]
+    nodes: Sequence[NodeUse]
+    sizing: Sequence[ContainerSizing]
+    growth: Sequence[Trial]
+
+
+def collect(evidence: Evidence) -> list[Finding]:
+    """All findings, worst first."""
+    found = [
+        *_standing(evidence),
+        *_node_losses(evidence),
+        *_control_plane(evidence),
+        *_rollouts(evidence),
+        *_quotas(evidence),
+        *_rooms(evidence),
+        *_judged(evidence),
+        *_happened(evidence),
+        *_throttled(evidence),
+        *_unseen(evidence),
+        *graph_findings(evidence.study.graph, evidence.study.platform),
+    ]
+    return sorted(found, key=lambda item: item.sort_key)
+
+
+def _where(workload: Workload | None) -> Where:
+    if workload is None:
+        return Where()
+    return Where(workload.object.origin.file, workload.object.origin.line)
+
+
+def _standing(evidence: Evidence) -> list[Finding]:
+    out = []
+    workloads = evidence.study.platform.workload_by_id
+    for pod in evidence.study.placement.waiting:
+        refused = pod.state == "refused"
+        out.append(
+            Finding(
+                "POD-REFUSED" if refused else "POD-PENDING",
+                Severity.ERROR,
+                f"{pod.key} {'is refused by the API server' if refused else 'finds no node'}",
+                pod.workload,
+                _where(workloads.get(pod.workload)),
+                (pod.message,),
+                "raise the quota or lower the request" if refused else "add room, or relax what ties the pod to nodes",
+                namespace=pod.namespace,
+            )
+        )
+    return out
+
+
+def _node_losses(evidence: Evidence) -> list[Finding]:
+    wanted = evidence.study.scenario.spec.objectives.survives == "any-one-node"
+    workloads = evidence.study.platform.workload_by_id
+    out = []
+    for node in evidence.study.cluster.nodes:
+        answer = lose_node(evidence.study.placement, node.name)
+        if not answer.unplaced:
+            continue
+        lines = tuple(
+            f"{item.pod}: {item.pins[0].says(item.workload) if item.pins else item.message}" for item in answer.unplaced
+        )
+        pinned = sum(1 for item in answer.unplaced if item.pins)
+        out.append(
+            Finding(
+                "NODE-LOSS",
+                Severity.WARNING if wanted else Severity.INFO,
+                f"Losing {node.name} leaves {len(answer.unplaced)} pods without a place until it returns "
+                f"({pinned} of them because of a volume on its disk)",
+                f"Node {node.name}",
+                _where(workloads.get(answer.unplaced[0].workload)),
+                lines,
+                "keep that data on replicated or network storage, run a replica with its own volume elsewhere, "
+                "or accept the outage and know the way to restore",
+            )
+        )
+    return out
+
+
+def _control_plane(evidence: Evidence) -> list[Finding]:
+    cluster = evidence.study.cluster
+    if len(cluster.servers) != 1 or len(cluster.nodes) == 1:
+        return []
+    only = cluster.servers[0].name
+    return [
+        Finding(
+            "NO-SURVIVAL",
+            Severity.WARNING,
+            f"{only} is the only server: while it is away nothing is rescheduled and no endpoint is updated",
+            f"Node {only}",
+            evidence=(f"1 server, {len(cluster.nodes) - 1} agents; an etcd quorum needs three servers",),
+            way_out="run three servers with embedded etcd",
+        )
+    ]
+
+
+def _rollouts(evidence: Evidence) -> list[Finding]:
+    workloads = evidence.study.platform.workload_by_id
+    return [
+        Finding(
+            "ROLLOUT-STUCK",
+            Severity.ERROR,
+            f"A rollout of {check.workload} never finishes",
+            check.workload,
+            _where(workloads.get(check.workload)),
+            (check.strategy, check.reason),
+            "leave room for the surge pod, or let the old pod go first (maxSurge 0, maxUnavailable 1)",
+            _make_room_patch(workloads[check.workload]),
+            workloads[check.workload].namespace,
+        )
+        for check in evidence.rollouts
+        if check.verdict == "stuck"
+    ]
+
+
+def _make_room_patch(workload: Workload) -> str:
+    return (
+        f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {workload.name}\n"
+        f"  namespace: {workload.namespace}\nspec:\n  strategy:\n    type: RollingUpdate\n"
+        "    rollingUpdate:\n      maxSurge: 0\n      maxUnavailable: 1\n"
+    )
+
+
+def _quotas(evidence: Evidence) -> list[Finding]:
+    out = []
+    for row in evidence.quotas:
+        if row.verdict == "fits":
+            continue
+        quota = evidence.study.platform.get("ResourceQuota", row.namespace, row.quota)
+        where = Where(quota.origin.file, quota.origin.line, f"spec.hard.{row.key}") if quota is not None else Where()
+        peak = f", {row.used_peak} while {row.peak_workload} is rolled out" if row.peak_workload else ""
+        out.append(
+            Finding(
+                "QUOTA-TIGHT",
+                Severity.ERROR if "refused" in row.verdict else Severity.WARNING,
+                f"Quota {row.namespace}/{row.quota} leaves {row.headroom:.0%} of {row.key} at its peak",
+                f"ResourceQuota {row.namespace}/{row.quota}",
+                where,
+                (f"hard {row.hard}, at rest {row.used_rest}{peak}", row.verdict),
+                f"raise {row.key}, or lower requests in {row.namespace}",
+                namespace=row.namespace,
+            )
+        )
+    return out
+
+
+def _rooms(evidence: Evidence) -> list[Finding]:
+    wanted = evidence.study.scenario.spec.objectives.node_headroom
+    out = []
+    for room in evidence.study.placement.node_rooms():
+        for name, free, whole in (
+            ("CPU", room.cpu_free_m, room.cpu_allocatable_m),
+            ("memory", room.memory_free_b, room.memory_allocatable_b),
+        ):
+            if whole and free / whole < wanted:
+                out.append(
+                    Finding(
+                        "NODE-TIGHT",
+                        Severity.WARNING,
+                        f"{room.node} has {free / whole:.0%} of its {name} unrequested",
+                        f"Node {room.node}",
+                        evidence=(f"wanted: {wanted:.0%}",),
+                        way_out="lower requests (see the sizing table), or add a machine",
+                    )
+                )
+    return out
+
+
+def _judged(evidence: Evidence) -> list[Finding]:
+    broken = [
+        Finding(
+            "OBJECTIVE-BROKEN",
+            Severity.ERROR,
+            f"{item.route}: {item.text} does not hold, observed {item.observed}",
+            f"Route {item.route}",
+            way_out="see the outages and the busiest resource",
+        )
+        for item in evidence.objectives
+        if not item.held
+    ]
+    failed = [
+        Finding(
+            "THRESHOLD-FAILED",
+            Severity.ERROR,
+            f"{item.metric}: {item.text} failed, observed "
+            f"{'nothing' if item.observed is None else format(item.observed, '.4g')}",
+            f"Threshold {item.metric}",
+        )
+        for item in evidence.thresholds
+        if not item.held
+    ]
+    return [*broken, *failed]
+
+
+def _happened(evidence: Evidence) -> list[Finding]:
+    workloads = evidence.study.platform.workload_by_id
+    first = evidence.results.replications[0].log
+    out = [
+        Finding(
+            "SIM-REFUSED",
+            Severity.ERROR,
+            f"The API server refused pods of {refusal.workload} {refusal.count} times",
+            refusal.workload,
+            _where(workloads.get(refusal.workload)),
+            (refusal.message, f"from {refusal.first:.0f} s to {refusal.last:.0f} s after the warm-up"),
+            "leave room in the quota for a restart and for the surge pod of a rollout",
+            namespace=workloads[refusal.workload].namespace if refusal.workload in workloads else "",
+        )
+        for refusal in first.refusals
+    ]
+    out.extend(
+        Finding(
+            "SIM-ROLLOUT-STUCK",
+            Severity.ERROR,
+            f"The rollout of {rollout.workload} did not finish",
+            rollout.workload,
+            _where(workloads.get(rollout.workload)),
+            (rollout.reason,),
+            "see the timeline",
+        )
+        for rollout in first.rollouts
+        if rollout.verdict == "stuck"
+    )
+    killed: dict[str, int] = {}
+    for event in first.events:
+        if event.kind == "OOMKilled":
+            killed[event.subject] = killed.get(event.subject, 0) + 1
+    out.extend(
+        Finding(
+            "SIM-OOM",
+            Severity.ERROR,
+            f"{subject} was killed {count} times for its memory",
+            subject,
+            way_out="raise its memory limit (see the sizing table)",
+        )
+        for subject, count in killed.items()
+    )
+    return out
+
+
+def _throttled(evidence: Evidence) -> list[Finding]:
+    workloads = evidence.study.platform.workload_by_id
+    return [
+        Finding(
+            "CPU-THROTTLED",
+            Severity.WARNING,
+            f"{item.workload} ({item.container}) is held back by its CPU limit {item.throttled:.0%} of the time",
+            item.workload,
+            _where(workloads.get(item.workload)),
+            (f"limit {item.cpu_limit_m}m, mean use {item.cpu_used_m}m",),
+            "raise or remove the CPU limit",
+            namespace=workloads[item.workload].namespace,
+        )
+        for item in evidence.sizing
+        if item.throttled > THROTTLED and item.cpu_limit_m is not None
+    ]
+
+
+def _unseen(evidence: Evidence) -> list[Finding]:
+    return [
+        Finding(
+            "NOT-SEEN",
+            Severity.INFO if entry.modelled else Severity.WARNING,
+            f"{entry.kind} {entry.what} could not be had{' and is modelled' if entry.modelled else ''}",
+            entry.what,
+            Where(entry.origin.file, entry.origin.line),
+            tuple(filter(None, (entry.reason, entry.hides))),
+            "put the chart into the tree or render it with helm"
+            if entry.kind == "chart"
+            else "keep a copy in the tree",
+        )
+        for entry in evidence.study.platform.rendered.missing
+    ]
