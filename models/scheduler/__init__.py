@@ -4,10 +4,23 @@
 ``snapshot.with_pod(pod, node)`` gives the cluster after binding.
 """
 
+from models.scheduler.daemonset import daemonset_pod
 from models.scheduler.decision import Decision, Score, TieBreaker
 from models.scheduler.profile import Profile
+from models.scheduler.provision import local_path_volume, with_bindings
 from models.scheduler.schedule import schedule_pod
 from models.scheduler.snapshot import Snapshot
 from models.scheduler.volumes import Binding
 
-__all__ = ["Binding", "Decision", "Profile", "Score", "Snapshot", "TieBreaker", "schedule_pod"]
+__all__ = [
+    "Binding",
+    "Decision",
+    "Profile",
+    "Score",
+    "Snapshot",
+    "TieBreaker",
+    "daemonset_pod",
+    "local_path_volume",
+    "schedule_pod",
+    "with_bindings",
+]
