@@ -53,7 +53,7 @@ class Changes:
     trees: Sequence[Path] = ()
 
 
-def load_scenario(path: Path, changes: Changes = Changes()) -> LoadedScenario:  # noqa: B008  (frozen)
+def load_scenario(path: Path, changes: Changes = Changes()) -> LoadedScenario:
     """The scenario in ``path`` with everything that changes it.
 
     Raises:

@@ -568,7 +568,7 @@ def _assumptions(evidence: Evidence) -> Iterable[Assumption]:
                 source,
                 profile.confidence,
             )
-    for machine in dict.fromkeys(node.machine for node in study.cluster.nodes):
+    for machine in {node.machine.id: node.machine for node in study.cluster.nodes}.values():
         yield Assumption(
             f"machine {machine.id}",
             f"speed {machine.speed_single:g}, {machine.ref_cores:g} reference cores",

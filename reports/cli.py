@@ -74,6 +74,13 @@ RendererOption = Annotated[
     TreeRenderer, typer.Option(help="built-in Kustomize, or the kustomize/kubectl binary on PATH")
 ]
 
+FetchOption = Annotated[
+    bool, typer.Option("--fetch", help="download pinned charts that are neither in the tree nor in the cache")
+]
+RootOption = Annotated[
+    Path | None, typer.Option(help="nothing outside of this folder is read; default: the enclosing git work tree")
+]
+
 
 def _version(value: bool) -> None:
     if value:
@@ -108,6 +115,7 @@ def run(
     workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
     show_resolved: Annotated[bool, typer.Option(help="print what would run, and stop")] = False,
     report_only: Annotated[bool, typer.Option(help="exit with 0 even when an objective or threshold failed")] = False,
+    fetch: FetchOption = False,
 ) -> None:
     """Simulate a scenario and write its reports (HTML, Markdown, JSON, CSV, JUnit)."""
     from models.scenario_file import Changes
@@ -118,7 +126,7 @@ def run(
     if show_resolved:
         typer.echo(show_scenario(scenario, changes))
         return
-    passed = run_scenario(scenario, changes, output, workers=workers, command=_command_line())
+    passed = run_scenario(scenario, changes, output, workers=workers, command=_command_line(), fetch=fetch)
     if not passed and not report_only:
         raise typer.Exit(EXIT_THRESHOLD)
 
@@ -131,11 +139,18 @@ def render(
     show_secrets: Annotated[bool, typer.Option(help="print Secret values instead of dropping them")] = False,
     require_complete: Annotated[bool, typer.Option(help="exit with 3 when something could not be had")] = False,
     renderer: RendererOption = TreeRenderer.builtin,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="model charts that cannot be had; follow Argo CD and Flux")
+    ] = False,
+    fetch: FetchOption = False,
+    root: RootOption = None,
 ) -> None:
     """Print what a tree renders to, and nothing derived."""
     from reports.commands.inspect import render_paths
 
-    complete = render_paths(paths, output_format.value, origin, show_secrets, renderer.value)
+    complete = render_paths(
+        paths, output_format.value, origin, show_secrets, renderer.value, fetch=fetch, expand=expand, root=root
+    )
     if require_complete and not complete:
         raise typer.Exit(EXIT_RENDER)
 
@@ -154,6 +169,8 @@ def graph(
         Path | None, typer.Option(help="edges to add, remove or retype; default: stowplan-graph.yaml in the tree")
     ] = None,
     renderer: RendererOption = TreeRenderer.builtin,
+    fetch: FetchOption = False,
+    root: RootOption = None,
 ) -> None:
     """Show what depends on what, with the evidence for every edge."""
     from reports.commands.inspect import show_graph
@@ -167,6 +184,8 @@ def graph(
         explain=explain,
         overrides=overrides,
         renderer=renderer.value,
+        fetch=fetch,
+        root=root,
     )
 
 
@@ -179,11 +198,13 @@ def place(
     ] = None,
     seed: Annotated[int, typer.Option(help="seed for ties between nodes")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    fetch: FetchOption = False,
+    root: RootOption = None,
 ) -> None:
     """Place every pod by Kubernetes' rules; show head-room, what stays pending, and what each node loss leaves."""
     from reports.commands.inspect import place_tree
 
-    place_tree(paths or [], scenario, nodes or [], seed, as_json)
+    place_tree(paths or [], scenario, nodes or [], seed, as_json, fetch=fetch, root=root)
 
 
 @app.command()

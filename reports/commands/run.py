@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from models.errors import InputError, Problem
+from models.gitops import render_whole
 from models.objects import Rendered
-from models.render import render_tree
 from models.scenario_file import Changes, LoadedScenario, load_scenario, resolved_json
 
 
@@ -17,14 +17,17 @@ def show_scenario(path: Path, changes: Changes) -> str:
     return resolved_json(load_scenario(path, changes).scenario)
 
 
-def render_trees(loaded: LoadedScenario) -> Rendered:
-    """All trees of a scenario as one platform. Raises InputError with the problems of all of them."""
+def render_trees(loaded: LoadedScenario, *, fetch: bool = False) -> Rendered:
+    """All trees of a scenario as one platform, charts and GitOps objects included.
+
+    Raises InputError with the problems of all of them.
+    """
     total = Rendered()
     problems: list[Problem] = []
     failure: type[InputError] = InputError
     for tree, path in zip(loaded.scenario.spec.trees, loaded.tree_paths(), strict=True):
         try:
-            total += render_tree(path, renderer=tree.renderer)
+            total += render_whole(path, renderer=tree.renderer, fetch=fetch)
         except InputError as error:
             failure = type(error)
             problems.extend(error.problems)
@@ -33,10 +36,12 @@ def render_trees(loaded: LoadedScenario) -> Rendered:
     return total
 
 
-def run_scenario(path: Path, changes: Changes, output: Path | None, *, workers: int, command: str) -> bool:
+def run_scenario(
+    path: Path, changes: Changes, output: Path | None, *, workers: int, command: str, fetch: bool = False
+) -> bool:
     """Simulate, write the reports, print the verdict. True when every objective and threshold held."""
     loaded = load_scenario(path, changes)
-    rendered = render_trees(loaded)
+    rendered = render_trees(loaded, fetch=fetch)
 
     from rich.console import Console
 
