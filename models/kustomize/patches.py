@@ -83,9 +83,9 @@ def read_patch(value: Mapping[str, Any], base: Path, files: Files, where: Where)
     if operations is not None:
         return Patch(where, text, operations=operations, target=target)
     if merges is None:
-        raise RenderError(
-            (Problem(where, f"unable to parse SM or JSON patch from {name or 'the inline text'}", ""), *problems)
-        )
+        what = f"unable to parse SM or JSON patch from {name or 'the inline text'}"
+        way_out = "a patch that starts with `[` must be valid JSON" if text.startswith("[") else ""
+        raise RenderError((Problem(where, what, way_out), *problems))
     options = value.get("options") or {}
     for patch in merges:
         for option, name in (("allowNameChange", ALLOW_NAME_CHANGE), ("allowKindChange", ALLOW_KIND_CHANGE)):
