@@ -1,9 +1,12 @@
 """The public face of stowplan for notebooks and scripts: ``import stowplan``.
 
->>> import stowplan
->>> study = stowplan.prepare("scenarios/node-loss.yaml")      # doctest: +SKIP
->>> study.graph, study.placement                              # doctest: +SKIP
->>> report = stowplan.report(study, stowplan.run(study))      # doctest: +SKIP
+    import stowplan
+
+    study = stowplan.prepare("scenarios/node-loss.yaml")
+    study.graph, study.placement                     # a networkx graph, every pod and its node
+    results = stowplan.run(study, workers=2)
+    report = stowplan.report(study, results)
+    stowplan.write(report, "out/mine")
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 _HOME = Path(__file__).resolve().parent
 for _name in ("models", "sim", "reports"):
@@ -21,6 +25,68 @@ for _name in ("models", "sim", "reports"):
             f"stowplan needs its own package {_name!r} beside {_HOME / 'stowplan.py'}, but Python finds "
             f"{_place or 'none'}: start Python in another folder, or rename the package that is in the way"
         )
+
+from models.errors import InputError  # noqa: E402  (only after we know that it is ours)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.document import Report
+    from sim.study import Results, Study
+
+__all__ = ["InputError", "prepare", "report", "run", "table", "write"]
+
+
+def prepare(scenario: str | Path, **settings: object) -> Study:
+    """Read a scenario file and its trees, build graph, cluster, placement and request program.
+
+    ``settings`` change fields below ``spec``, dots written as double underscores: ``run__replications=4``.
+    Raises InputError with every problem found.
+    """
+    import json
+
+    from models.scenario_file import Changes, load_scenario
+    from reports.commands.run import render_trees
+    from sim.study import prepare as prepare_study
+
+    pairs = [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in settings.items()]
+    loaded = load_scenario(Path(scenario), Changes(settings=pairs))
+    return prepare_study(loaded, render_trees(loaded))
+
+
+def run(study: Study, *, workers: int = 1) -> Results:
+    """All replications of a study and the loss of each node in turn. The result does not depend on ``workers``."""
+    from sim.study import run as run_study
+
+    return run_study(study, workers=workers)
+
+
+def report(study: Study, results: Results) -> Report:
+    """The finished report of a run: verdict, findings, tables, series."""
+    from reports.build import build_report
+
+    return build_report(study, results)
+
+
+def table(report: Report, name: str) -> pd.DataFrame:
+    """One table of a report as a DataFrame; estimates become their means. Raises KeyError for a table it has not."""
+    import pandas as pd
+
+    from reports.document import Estimate
+
+    found = report.table(name)
+    if found is None:
+        raise KeyError(f"{name!r}; this report has {', '.join(item.name for item in report.tables)}")
+    rows = [[cell.mean if isinstance(cell, Estimate) else cell for cell in row] for row in found.rows]
+    return pd.DataFrame(rows, columns=[column.name for column in found.columns])
+
+
+def write(report: Report, directory: str | Path) -> tuple[Path, ...]:
+    """Write HTML, Markdown, JSON, JUnit and CSV into a folder, all or nothing."""
+    from reports.write import write_report
+
+    return write_report(report, Path(directory))
+
 
 if __name__ == "__main__":
     from reports.cli import main

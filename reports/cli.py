@@ -1,7 +1,7 @@
 """The command line. Every command imports what it needs when it runs, so that ``--help`` stays instant.
 
 Exit codes: 0 fine, 1 internal error, 2 wrong usage or input, 3 a tree could not be rendered (with
-``--require-complete``: not completely), 99 a threshold or objective failed, 130 interrupted.
+``--require-complete``: not completely), 99 a threshold failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def run(
     tree: Annotated[list[Path] | None, typer.Option(help="run it on this tree instead")] = None,
     workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
     show_resolved: Annotated[bool, typer.Option(help="print what would run, and stop")] = False,
-    report_only: Annotated[bool, typer.Option(help="exit with 0 even when an objective or threshold failed")] = False,
+    report_only: Annotated[bool, typer.Option(help="exit with 0 even when a threshold failed")] = False,
     fetch: FetchOption = False,
 ) -> None:
     """Simulate a scenario and write its reports (HTML, Markdown, JSON, CSV, JUnit)."""

@@ -107,7 +107,8 @@ def quota_headroom(placement: Placement, checks: Iterable[RolloutCheck], wanted:
             pod.state == "refused" and _names(pod.message, use.quota, use.key) and pod.namespace == use.namespace
             for pod in placement.pods
         )
-        free = 1.0 - peak.nano / hard.nano if hard.nano else 0.0
+        # A limit of 0 forbids the thing on purpose: nothing is missing while nothing is used.
+        free = 1.0 - peak.nano / hard.nano if hard.nano else float(not peak.nano)
         verdict = "fits" if free >= wanted else "tight"
         if refused is not None:
             verdict, workload = "rollout refused", refused.workload
