@@ -45,7 +45,7 @@ def render_tree(
         raise InputError(Problem(Where(str(path)), "there is no such file or folder", "check the path of the tree"))
     repository = (repository or find_repository(path)).resolve()
     if path.is_file() and path.name not in KUSTOMIZATION_FILES:
-        rendered = _objects(read_documents(path, display=_display(path, repository)), str(path.name))
+        rendered = objects_of(read_documents(path, display=display_path(path, repository)), str(path.name))
     else:
         folder = path.parent if path.is_file() else path
         roots = discover_roots(folder)
@@ -63,7 +63,7 @@ def render_tree(
 
 def render_text(text: str | bytes, *, file: str = "stdin", show_secrets: bool = False) -> Rendered:
     """The objects in one multi-document text (standard input, or a rendered file already in memory)."""
-    rendered = _objects(parse_documents(text, file=file), file)
+    rendered = objects_of(parse_documents(text, file=file), file)
     return rendered if show_secrets else without_secrets(rendered)
 
 
@@ -86,7 +86,7 @@ def discover_roots(folder: Path) -> tuple[Path, ...]:
     if kustomization_file(folder) is not None:
         return (folder,)
     found: dict[Path, list[str]] = {}
-    for directory in _walk(folder):
+    for directory in walk(folder):
         file = kustomization_file(directory)
         if file is not None:
             found[directory.resolve()] = _references(file)
@@ -125,7 +125,8 @@ def _is_component(folder: Path) -> bool:
 
 
 def _build_roots(roots: Sequence[Path], repository: Path, renderer: str, charts: ChartRenderer | None) -> Rendered:
-    total, problems = Rendered(), []
+    total = Rendered()
+    problems: list[Problem] = []
     for root in roots:
         try:
             if renderer == "kustomize":
@@ -153,14 +154,14 @@ def _run_kustomize(root: Path, repository: Path) -> Rendered:
                 "install one of them, or leave the option out: the built-in renderer needs neither",
             )
         )
-    display = _display(root, repository)
+    display = display_path(root, repository)
     result = subprocess.run(
         [*command, "--load-restrictor", "LoadRestrictionsNone", str(root)], capture_output=True, check=False
     )
     if result.returncode != 0:
         message = result.stderr.decode("utf-8", "replace").strip() or f"exit status {result.returncode}"
         raise RenderError(Problem(Where(display), message, f"that is what {' '.join(command)} says of this root"))
-    rendered = _objects(parse_documents(result.stdout, file=display), display)
+    rendered = objects_of(parse_documents(result.stdout, file=display), display)
     return Rendered(
         tuple(KubeObject(item.manifest, Origin(display, None, by=command[0])) for item in rendered.objects),
         rendered.missing,
@@ -171,15 +172,15 @@ def _run_kustomize(root: Path, repository: Path) -> Rendered:
 def _plain_folder(folder: Path, repository: Path) -> Rendered:
     objects: list[KubeObject] = []
     missing: list[Missing] = []
-    for directory in _walk(folder):
+    for directory in walk(folder):
         if (directory / "Chart.yaml").is_file():
             continue
         for file in sorted(directory.iterdir()):
             if file.suffix not in _MANIFEST_SUFFIXES or not file.is_file():
                 continue
-            display = _display(file, repository)
+            display = display_path(file, repository)
             try:
-                found = _objects(read_documents(file, display=display), display)
+                found = objects_of(read_documents(file, display=display), display)
             except InputError as error:
                 first = error.problems[0]
                 missing.append(
@@ -187,10 +188,10 @@ def _plain_folder(folder: Path, repository: Path) -> Rendered:
                 )
                 continue
             objects.extend(found.objects)
-    return Rendered(tuple(objects), tuple(missing), (_display(folder, repository),))
+    return Rendered(tuple(objects), tuple(missing), (display_path(folder, repository),))
 
 
-def _objects(documents: Sequence[Document], root: str) -> Rendered:
+def objects_of(documents: Sequence[Document], root: str) -> Rendered:
     """The Kubernetes objects among the documents; ``kind: List`` is opened, other data is left aside."""
     return Rendered(tuple(item for document in documents for item in _expand(document.value, document)), (), (root,))
 
@@ -207,7 +208,7 @@ def _expand(value: Any, document: Document, path: tuple[str | int, ...] = ()) ->
     yield KubeObject(value, Origin(document.file, line))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
     """``folder`` and every folder below it, in order, without hidden ones, links and other people's code."""
     yield folder
     for child in sorted(folder.iterdir()):
@@ -217,10 +218,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             and not child.name.startswith(".")
             and child.name not in _SKIPPED_FOLDERS
         ):
-            yield from _walk(child)
+            yield from walk(child)
 
 
-def _display(path: Path, repository: Path) -> str:
+def display_path(path: Path, repository: Path) -> str:
     """``path`` relative to the repository, in POSIX form; absolute when it lies outside."""
     resolved = path.resolve()
     return resolved.relative_to(repository).as_posix() or "." if resolved.is_relative_to(repository) else str(resolved)

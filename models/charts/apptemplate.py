@@ -1,4 +1,4 @@
-"""The bjw-s common library (chart app-template): controllers, services, persistence, ingresses and routes by identifier.
+"""The bjw-s common library (chart app-template): controllers, services, persistence, ingresses and routes.
 
 Names and labels follow the library's ``templates/lib`` of major versions 3 and 4: a resource takes the release's full
 name when it is the only enabled one of its type, and the full name with its identifier otherwise.
@@ -38,8 +38,8 @@ _PASSED = ("command", "args", "envFrom", "resources", "securityContext", "workin
 def objects(scope: Scope, part: Mapping[str, Any]) -> Iterator[Manifest]:
     """The objects of one use of the library.
 
-    ``part["app-template"]`` names the map of values ("" for all of them); ``merge`` lays that map over all the values, as
-    charts that use the library once per component do; ``name`` is the component, ``hard`` what the chart itself fixes.
+    ``part["app-template"]`` names the map of values ("" for all of them); ``merge`` lays that map over all the values,
+    as charts that use the library once per component do; ``name`` is the component, ``hard`` what the chart fixes.
     """
     path = str(part["app-template"])
     values: dict[str, Any] = dict(scope.values)

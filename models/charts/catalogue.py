@@ -1,8 +1,8 @@
 """The chart catalogue: what a chart would make of its values, for charts that cannot be had.
 
-A model (``models/catalog/charts/NAME.yaml``) states the workloads, services, claims and routes with the names, selectors
-and ports of the real chart and where its values keep replicas, resources, images and storage. It is a lower bound: what
-a model leaves out is said in its ``hides``.
+A model (``models/catalog/charts/NAME.yaml``) states the workloads, services, claims and routes with the names,
+selectors and ports of the real chart and where its values keep replicas, resources, images and storage. It is a lower
+bound: what a model leaves out is said in its ``hides``.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _aliases() -> Mapping[str, str]:
     text = resources.files("models.catalog").joinpath("chart-aliases.yaml").read_text(encoding="utf-8")
     found: dict[str, str] = {}
     for chart, others in (yaml.load(text, Loader=loader) or {}).items():
-        found.update({other: chart for other in others})
+        found.update(dict.fromkeys(others, chart))
     return found
 
 

@@ -32,9 +32,9 @@ def metadata(scope: Scope, name: Any, labels: Mapping[str, Any], annotations: An
     if scope.facts.get("namespace"):
         result["namespace"] = scope.facts["namespace"]
     if labels:
-        result["labels"] = {key: str(value) for key, value in labels.items()}
+        result["labels"] = _texts(labels)
     if annotations:
-        result["annotations"] = {key: str(value) for key, value in annotations.items()}
+        result["annotations"] = _texts(annotations)
     return result
 
 
@@ -87,7 +87,7 @@ def _common(scope: Scope) -> dict[str, Any]:
 
 
 def _texts(labels: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(value) for key, value in labels.items()}
+    return {key: _scalar(value) for key, value in labels.items()}
 
 
 def _places(scope: Scope, part: Mapping[str, Any]) -> list[Mapping[str, Any]]:

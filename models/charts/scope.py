@@ -1,10 +1,10 @@
 """The values of one release and the little language in which the chart catalogue speaks of them.
 
-``${a.b}`` is a value of the release, ``${.fullname}`` a fact of the release itself, ``${a.b | c | "text"}`` the first of
-them that is not empty. A text that is nothing but one placeholder becomes the value with its type; when there is none,
-the key or the list item that holds it goes away. Inside longer text a missing value is empty. In a map ``$if`` is the
-condition for all of it, ``$each`` (with ``$key``, ``$value``, ``$when``) makes one entry per entry of a map of values, and
-``$yaml`` makes a text of what stands below it.
+``${a.b}`` is a value of the release, ``${.fullname}`` a fact of the release itself, ``${a.b | c | "text"}`` the first
+of them that is not empty. A text that is nothing but one placeholder becomes the value with its type; when there is
+none, the key or the list item that holds it goes away. Inside longer text a missing value is empty. In a map ``$if`` is
+the condition for all of it, ``$each`` (with ``$key``, ``$value``, ``$when``) makes one entry per entry of a map of
+values, and ``$yaml`` makes a text of what stands below it.
 """
 
 from __future__ import annotations

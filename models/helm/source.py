@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.charts import Modelled, model_chart
-from models.errors import InputError, Problem, RenderError, Where
+from models.errors import Problem, RenderError, Where
 from models.helm.engine import EngineError, engine_name, render_chart
 from models.helm.fetch import fetch_chart, sha256
 from models.helm.find import base_name, cache_folder, cached_archive, find_chart
@@ -48,6 +48,11 @@ class ChartSource:
             return None
         self._modelled[request.origin] = (request, made)
         return made.objects
+
+    @property
+    def modelled_any(self) -> bool:
+        """Whether the catalogue had to stand in for some chart so far."""
+        return bool(self._modelled)
 
     def _real(self, request: ChartRequest) -> list[Manifest] | None:
         try:
@@ -141,10 +146,3 @@ def missing_chart(request: ChartRequest, reason: str = "", made: Modelled | None
         namespace=request.namespace,
         values=request.values,
     )
-
-
-def render_with(charts: ChartSource, error: InputError) -> ChartSource:
-    """A source without models, for a tree whose patches name objects that a model does not make. Raises otherwise."""
-    if not charts.model:
-        raise error
-    return ChartSource(charts.repository, fetch=charts.fetch, cache=charts.cache)

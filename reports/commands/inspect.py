@@ -19,9 +19,21 @@ if TYPE_CHECKING:
     from sim.placement import Placement
 
 
-def read_paths(paths: Sequence[Path], *, renderer: str = "builtin", show_secrets: bool = False) -> Rendered:
-    """Everything that the paths render to, in order; ``-`` is standard input. Raises InputError with all problems."""
-    from models.render import render_text, render_tree
+def read_paths(
+    paths: Sequence[Path],
+    *,
+    renderer: str = "builtin",
+    show_secrets: bool = False,
+    fetch: bool = False,
+    expand: bool = True,
+    root: Path | None = None,
+) -> Rendered:
+    """Everything that the paths render to, in order; ``-`` is standard input. Raises InputError with all problems.
+
+    ``expand``: let the chart catalogue model charts that cannot be had, and follow Argo CD's and Flux's objects.
+    """
+    from models.gitops import render_whole
+    from models.render import render_text
 
     total = Rendered()
     problems: list[Problem] = []
@@ -31,7 +43,15 @@ def read_paths(paths: Sequence[Path], *, renderer: str = "builtin", show_secrets
             if str(path) == "-":
                 total += render_text(sys.stdin.buffer.read(), show_secrets=show_secrets)
             else:
-                total += render_tree(path, renderer=renderer, show_secrets=show_secrets)
+                total += render_whole(
+                    path,
+                    repository=root,
+                    renderer=renderer,
+                    fetch=fetch,
+                    model=expand,
+                    expand=expand,
+                    show_secrets=show_secrets,
+                )
         except InputError as error:
             failure = type(error)
             problems.extend(error.problems)
@@ -43,9 +63,19 @@ def read_paths(paths: Sequence[Path], *, renderer: str = "builtin", show_secrets
 # ------------------------------------------------------------------------------------------------- render
 
 
-def render_paths(paths: Sequence[Path], output_format: str, origin: bool, show_secrets: bool, renderer: str) -> bool:
+def render_paths(
+    paths: Sequence[Path],
+    output_format: str,
+    origin: bool,
+    show_secrets: bool,
+    renderer: str,
+    *,
+    fetch: bool = False,
+    expand: bool = False,
+    root: Path | None = None,
+) -> bool:
     """Print what the paths render to; true when nothing is missing."""
-    rendered = read_paths(paths, renderer=renderer, show_secrets=show_secrets)
+    rendered = read_paths(paths, renderer=renderer, show_secrets=show_secrets, fetch=fetch, expand=expand, root=root)
     if output_format == "json":
         content = {
             "schema": "stowplan/render/v1",
@@ -59,7 +89,8 @@ def render_paths(paths: Sequence[Path], output_format: str, origin: bool, show_s
     else:
         _print_yaml(rendered.objects, origin)
     for entry in rendered.missing:
-        typer.echo(f"not seen: {entry.kind} {entry.what} ({entry.origin}): {entry.reason}", err=True)
+        word = "modelled" if entry.modelled else "not seen"
+        typer.echo(f"{word}: {entry.kind} {entry.what} ({entry.origin}): {entry.reason}", err=True)
     return rendered.complete
 
 
@@ -105,6 +136,8 @@ def show_graph(
     explain: tuple[str, str] | None,
     overrides: Path | None,
     renderer: str,
+    fetch: bool = False,
+    root: Path | None = None,
 ) -> None:
     """Print or write the dependency graph in a format, or the evidence for one edge."""
 
@@ -116,7 +149,7 @@ def show_graph(
     from models.platform import read_platform
     from reports.write import write_text
 
-    platform = read_platform(read_paths(paths, renderer=renderer))
+    platform = read_platform(read_paths(paths, renderer=renderer, fetch=fetch, root=root))
     beside = (path / OVERRIDE_FILE for path in paths if path.is_dir())
     file = overrides or next((path for path in beside if path.is_file()), None)
     graph = build_graph(platform, overrides=read_overrides(file) if file is not None else None)
@@ -138,7 +171,8 @@ def show_graph(
         write_text(output, text)
     found = findings(graph, platform)
     for entry in platform.rendered.missing:
-        typer.echo(f"not seen: {entry.kind} {entry.what} ({entry.origin}): {entry.hides or entry.reason}", err=True)
+        word = "modelled, hides" if entry.modelled else "not seen:"
+        typer.echo(f"{word} {entry.kind} {entry.what} ({entry.origin}): {entry.hides or entry.reason}", err=True)
     for finding in found:
         typer.echo(f"{finding.severity}: {finding.code} {finding.where}: {finding.title}", err=True)
 
@@ -146,7 +180,16 @@ def show_graph(
 # ------------------------------------------------------------------------------------------------- place
 
 
-def place_tree(paths: Sequence[Path], scenario: Path | None, nodes: Sequence[str], seed: int, as_json: bool) -> None:
+def place_tree(
+    paths: Sequence[Path],
+    scenario: Path | None,
+    nodes: Sequence[str],
+    seed: int,
+    as_json: bool,
+    *,
+    fetch: bool = False,
+    root: Path | None = None,
+) -> None:
     """Place a tree on hardware and print head-room, what waits, and what each node loss leaves."""
     from models.catalog import load_timings
     from models.cluster import build_cluster
@@ -170,7 +213,7 @@ def place_tree(paths: Sequence[Path], scenario: Path | None, nodes: Sequence[str
     else:
         spec, trees = ClusterSpec(nodes=parse_nodes(nodes)), paths
     cluster = build_cluster(spec, timings=timings)
-    platform = read_platform(read_paths(trees))
+    platform = read_platform(read_paths(trees, fetch=fetch, root=root))
     placement = place_platform(platform, cluster, seed=seed, timings=timings)
     answer = _placement_answer(placement, cluster)
     if as_json:

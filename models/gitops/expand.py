@@ -1,0 +1,177 @@
+"""From the objects of a tree to everything that its GitOps controllers make of them.
+
+Each Application, Flux Kustomization and HelmRelease is followed once; what it brings may hold further ones. An object
+that the tree already renders is not added a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.errors import RenderError
+from models.gitops import argo, flux
+from models.gitops.folders import Tree, read_file
+from models.helm.source import ChartSource
+from models.objects import KubeObject, Missing, ObjectKey, Rendered, dig
+from models.operators.kinds import CLUSTER_SCOPED
+from models.render import find_repository, kustomization_file, render_tree, walk, without_secrets
+
+_ROUNDS = 20
+"""How deep Applications may bring Applications; more is a cycle of generated names."""
+_LOOSE_BYTES = 1_000_000
+"""Larger files are not searched for GitOps objects that no kustomization lists."""
+
+
+def render_whole(
+    path: Path,
+    *,
+    repository: Path | None = None,
+    renderer: str = "builtin",
+    fetch: bool = False,
+    model: bool = True,
+    expand: bool = True,
+    show_secrets: bool = False,
+    cache: Path | None = None,
+) -> Rendered:
+    """What ``path`` renders to with its charts, and what GitOps controllers deploy from there.
+
+    Args:
+        fetch: download pinned charts that are neither in the tree nor in the cache.
+        model: let the chart catalogue stand in for charts that cannot be had.
+        expand: follow Argo CD's and Flux's objects.
+        cache: the folder of downloaded charts.
+
+    Raises:
+        InputError: as :func:`models.render.render_tree`.
+    """
+    root = (repository or find_repository(path)).resolve()
+    charts = ChartSource(root, model=model, fetch=fetch, cache=cache)
+    try:
+        rendered = render_tree(path, repository=root, renderer=renderer, charts=charts, show_secrets=True)
+    except RenderError:
+        if not charts.modelled_any:
+            raise
+        # A patch may name an object that the real chart makes and its model does not: then do without models there.
+        charts = ChartSource(root, fetch=fetch, cache=cache)
+        rendered = render_tree(path, repository=root, renderer=renderer, charts=charts, show_secrets=True)
+        charts = ChartSource(root, model=model, fetch=fetch, cache=cache)
+    if expand:
+        rendered = expand_gitops(_with_loose(rendered, path, Tree(root, charts)), root, charts)
+    rendered = charts.account(rendered)
+    return rendered if show_secrets else without_secrets(rendered)
+
+
+def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource) -> Rendered:
+    """``rendered`` and all that its Applications, Flux Kustomizations and HelmReleases add to it."""
+    state = _State(Tree(repository.resolve(), charts), list(rendered.objects), list(rendered.missing))
+    state.keys = {item.key for item in rendered.objects}
+    state.done = {f"path {root}" for root in rendered.roots if root not in (".", "")}
+    state.roots = list(rendered.roots)
+    for _ in range(_ROUNDS):
+        before = len(state.followed)
+        for item in list(state.objects):
+            if not flux.is_helm_release(item):
+                state.follow(item)
+        if len(state.followed) > before:
+            # Releases wait until every Kustomization that may patch or fill them has had its turn.
+            continue
+        for item in list(state.objects):
+            state.follow(item)
+        if len(state.followed) == before:
+            break
+    return Rendered(tuple(state.objects), tuple(state.missing), tuple(state.roots))
+
+
+def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
+    """``rendered`` with the Applications and Flux Kustomizations that stand in files no kustomization lists."""
+    if not path.is_dir():
+        return rendered
+    keys, found = {item.key for item in rendered.objects}, []
+    for folder in walk(path.resolve()):
+        if kustomization_file(folder) is not None:
+            continue
+        for file in sorted(folder.iterdir()):
+            if file.suffix in (".yaml", ".yml") and file.is_file() and _mentions_gitops(file):
+                found += [item for item in read_file(tree, file).objects if _brings_folders(item)]
+    return rendered + Rendered(tuple(item for item in found if item.key not in keys))
+
+
+def _mentions_gitops(file: Path) -> bool:
+    try:
+        content = file.read_bytes() if file.stat().st_size <= _LOOSE_BYTES else b""
+    except OSError:
+        return False
+    return flux.KUSTOMIZE_GROUP.encode() in content or argo.GROUP.encode() in content
+
+
+def _brings_folders(item: KubeObject) -> bool:
+    return flux.is_kustomization(item) or (item.group == argo.GROUP and item.kind in ("Application", "ApplicationSet"))
+
+
+@dataclass
+class _State:
+    """What is known so far."""
+
+    tree: Tree
+    objects: list[KubeObject]
+    missing: list[Missing]
+    keys: set[ObjectKey] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+    roots: list[str] = field(default_factory=list)
+    followed: set[tuple[ObjectKey, str]] = field(default_factory=set)
+
+    def follow(self, item: KubeObject) -> None:
+        """Add what one object brings, the first time it is seen."""
+        for bringer in self._bringers(item):
+            mark = (bringer.key, bringer.origin.file)
+            if mark in self.followed:
+                continue
+            self.followed.add(mark)
+            if bringer.group == argo.GROUP:
+                namespace = str(dig(bringer.manifest, "spec", "destination", "namespace") or "")
+                for key, found in argo.application_objects(self.tree, bringer):
+                    if key not in self.done:
+                        self._add(found, namespace)
+            elif flux.is_kustomization(bringer):
+                self._flux(bringer)
+            else:
+                found = flux.helm_release_objects(self.tree, bringer, flux.index(self.objects))
+                self._add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
+
+    def _bringers(self, item: KubeObject) -> Iterator[KubeObject]:
+        if item.group == argo.GROUP:
+            yield from argo.applications(self.tree, item)
+        elif flux.is_kustomization(item) or flux.is_helm_release(item):
+            yield item
+
+    def _flux(self, item: KubeObject) -> None:
+        """A Flux Kustomization; what the tree rendered of its folder as it stands gives way to what Flux applies."""
+        found = flux.kustomization_objects(self.tree, item, flux.index(self.objects))
+        files = {entry.origin for entry in found.objects}
+        stale = {entry.key for entry in self.objects if entry.origin in files}
+        if stale:
+            self.objects = [entry for entry in self.objects if entry.key not in stale]
+            self.keys -= stale
+        self._add(found, str(item.spec.get("targetNamespace") or ""))
+
+    def _add(self, found: Rendered, namespace: str) -> None:
+        for item in found.objects:
+            placed = _placed(item, namespace)
+            if placed.key not in self.keys:
+                self.keys.add(placed.key)
+                self.objects.append(placed)
+        self.missing += [entry for entry in found.missing if entry not in self.missing]
+        self.roots += [root for root in found.roots if root and root not in self.roots]
+
+
+def _placed(item: KubeObject, namespace: str) -> KubeObject:
+    if (
+        not namespace
+        or item.namespace
+        or item.kind in CLUSTER_SCOPED
+        or not isinstance(item.manifest.get("metadata"), dict)
+    ):
+        return item
+    return KubeObject({**item.manifest, "metadata": {**item.metadata, "namespace": namespace}}, item.origin)

@@ -1,0 +1,223 @@
+"""Flux: Kustomizations of this repository and HelmReleases with their sources.
+
+Fields follow kustomize-controller (``kustomize.toolkit.fluxcd.io``) and helm-controller (``helm.toolkit.fluxcd.io``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from models.charts import merge_values
+from models.documents import parse_documents
+from models.errors import InputError
+from models.gitops.argo import set_value
+from models.gitops.folders import Tree, render_folder
+from models.gitops.overlay import lay_over
+from models.gitops.releases import Release, release_objects
+from models.gitops.substitute import DISABLED, substitute
+from models.objects import KubeObject, Missing, Origin, Rendered, dig, string_map
+from models.operators.make import mapping, maps
+
+KUSTOMIZE_GROUP, HELM_GROUP = "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io"
+Known = Mapping[tuple[str, str, str], KubeObject]
+
+
+def index(objects: Iterable[KubeObject]) -> dict[tuple[str, str, str], KubeObject]:
+    """Objects by kind, namespace and name; Flux looks its sources and values up this way."""
+    return {(item.kind, item.namespace, item.name): item for item in objects}
+
+
+def _lookup(known: Known, kind: str, namespace: str, name: str) -> KubeObject | None:
+    """The object, also when its namespace is left to a kustomization that is not read."""
+    found = known.get((kind, namespace, name))
+    if found is not None:
+        return found
+    others = [item for (other, space, called), item in known.items() if (other, called) == (kind, name)]
+    loose = [item for item in others if not item.namespace or not namespace]
+    return loose[0] if len(loose) == 1 else None
+
+
+def kustomization_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered:
+    """What a Flux Kustomization applies: its folder, built, patched, put in its namespace and substituted."""
+    path = str(item.spec.get("path") or "./")
+    source = mapping(item.spec.get("sourceRef"))
+    folder = tree.folder(path.removeprefix("./")) if source.get("kind") in (None, "GitRepository") else None
+    if folder is None or not folder.is_dir():
+        what = f"{path} of {source.get('kind', 'GitRepository')} {source.get('name', '')}".rstrip()
+        reason = "this repository has no such folder"
+        return Rendered(
+            (), (Missing("repository", what, item.origin, reason, f"what Kustomization {item.name} applies"),)
+        )
+    fields = {name: item.spec.get(name) for name in ("patches", "images", "components", "namePrefix", "nameSuffix")}
+    fields["namespace"] = item.spec.get("targetNamespace")
+    common = mapping(item.spec.get("commonMetadata"))
+    fields["commonAnnotations"] = common.get("annotations")
+    fields["labels"] = [{"pairs": common["labels"]}] if common.get("labels") else None
+    found = lay_over(render_folder(tree, folder), fields, repository=tree.repository, base=folder, origin=item.origin)
+    if not isinstance(item.spec.get("postBuild"), dict):
+        return found
+    variables, complete = variables_of(item, known)
+    return Rendered(
+        tuple(_substituted(entry, variables, complete) for entry in found.objects), found.missing, found.roots
+    )
+
+
+def variables_of(item: KubeObject, known: Known) -> tuple[dict[str, str], bool]:
+    """The variables of ``postBuild``, and whether every source of them could be read; ``substitute`` wins."""
+    variables: dict[str, str] = {}
+    complete = True
+    for source in maps(item.get("spec", "postBuild", "substituteFrom")):
+        found = _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""))
+        if found is None:
+            complete = complete and source.get("optional") is True
+            continue
+        data = _data(found)
+        complete = complete and not _encrypted(found)
+        variables.update({} if _encrypted(found) else data)
+    variables.update(string_map(item.get("spec", "postBuild", "substitute")))
+    return variables, complete
+
+
+def _data(item: KubeObject) -> dict[str, str]:
+    """The texts of a ConfigMap or Secret; base64 data of Secrets is decoded."""
+    data = {str(key): str(value) for key, value in mapping(item.get("data")).items() if value is not None}
+    if item.kind == "Secret":
+        data = {key: _decoded(value) for key, value in data.items()}
+        data.update({str(key): str(value) for key, value in mapping(item.get("stringData")).items()})
+    return data
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return text
+
+
+def _encrypted(item: KubeObject) -> bool:
+    return "sops" in item.manifest
+
+
+def _substituted(item: KubeObject, variables: Mapping[str, str], complete: bool) -> KubeObject:
+    if "disabled" in (item.labels.get(DISABLED), item.annotations.get(DISABLED)):
+        return item
+    return KubeObject(substitute(item.manifest, variables, complete=complete), item.origin)
+
+
+def helm_release_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered:
+    """What a HelmRelease installs."""
+    namespace = str(item.spec.get("targetNamespace") or item.namespace)
+    name = item.name
+    if item.spec.get("targetNamespace"):
+        name = f"{item.spec['targetNamespace']}-{item.name}"
+    release_name = str(item.spec.get("releaseName") or name)
+    chart = _chart(tree, item, known)
+    if chart is None:
+        what = str(
+            dig(item.manifest, "spec", "chartRef", "name") or dig(item.manifest, "spec", "chart", "spec", "chart")
+        )
+        reason = "its source is not in the tree"
+        hides = f"everything that release {release_name} runs"
+        entry = Missing("chart", what, item.origin, reason, hides, release=release_name, namespace=namespace)
+        return Rendered((), (entry,))
+    origin = Origin(
+        item.origin.file,
+        item.origin.line,
+        "chart",
+        f"HelmRelease {item.name}: chart {chart['name']} {chart['version']}",
+    )
+    values = _values(item, known)
+    release = Release(
+        name=chart["name"],
+        repo=chart["repo"],
+        version=chart["version"],
+        release=release_name,
+        namespace=namespace,
+        values=values,
+        origin=origin,
+        local=tree.folder(chart["local"]) if chart["local"] else None,
+        include_crds=dig(item.manifest, "spec", "install", "crds", default="Create") != "Skip",
+    )
+    rendered = release_objects(tree, release)
+    for renderer in maps(item.spec.get("postRenderers")):
+        fields = mapping(renderer.get("kustomize"))
+        over = {field: fields.get(field) for field in ("patches", "images", "patchesStrategicMerge", "patchesJson6902")}
+        rendered = lay_over(rendered, over, repository=tree.repository, base=None, origin=origin)
+    return rendered
+
+
+def _chart(tree: Tree, item: KubeObject, known: Known) -> dict[str, str] | None:
+    """Name, repository, version and local folder of the chart; None when the source is not in the tree."""
+    reference = mapping(item.spec.get("chartRef"))
+    if reference:
+        namespace = str(reference.get("namespace") or item.namespace)
+        source = _lookup(known, str(reference.get("kind")), namespace, str(reference.get("name") or ""))
+        if source is None:
+            return None
+        if source.kind == "OCIRepository":
+            return _from_oci(source)
+        return _from_spec(tree, source.spec, source.namespace or namespace, known)
+    return _from_spec(tree, mapping(item.get("spec", "chart", "spec")), item.namespace, known)
+
+
+def _from_oci(source: KubeObject) -> dict[str, str]:
+    url = str(source.spec.get("url") or "").rstrip("/")
+    reference = mapping(source.spec.get("ref"))
+    version = str(reference.get("tag") or reference.get("semver") or "")
+    return {"name": url.rpartition("/")[2], "repo": url.rpartition("/")[0], "version": version, "local": ""}
+
+
+def _from_spec(tree: Tree, spec: Mapping[str, Any], namespace: str, known: Known) -> dict[str, str] | None:
+    reference = mapping(spec.get("sourceRef"))
+    name, version = str(spec.get("chart") or ""), str(spec.get("version") or "")
+    if not name:
+        return None
+    if reference.get("kind") == "GitRepository":
+        folder = tree.folder(name.removeprefix("./"))
+        if folder is None:
+            return None
+        return {"name": folder.name, "repo": "", "version": "", "local": name.removeprefix("./")}
+    space = str(reference.get("namespace") or namespace)
+    source = _lookup(known, str(reference.get("kind")), space, str(reference.get("name") or ""))
+    url = str(source.spec.get("url") or "").rstrip("/") if source is not None else ""
+    if source is None:
+        # The chart's name is all that a model needs; the repository stands elsewhere.
+        url = f"{reference.get('kind', 'HelmRepository')} {space}/{reference.get('name', '')}"
+    return {"name": name, "repo": url, "version": version, "local": ""}
+
+
+def _values(item: KubeObject, known: Known) -> dict[str, Any]:
+    """``valuesFrom`` in order, then ``values`` over them."""
+    values: dict[str, Any] = {}
+    for source in maps(item.spec.get("valuesFrom")):
+        found = _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""))
+        text = _data(found).get(str(source.get("valuesKey") or "values.yaml")) if found is not None else None
+        if text is None or (found is not None and _encrypted(found)):
+            continue
+        if source.get("targetPath"):
+            values = merge_values(values, set_value(str(source["targetPath"]), text))
+        else:
+            values = merge_values(values, _yaml(text))
+    return merge_values(values, mapping(item.spec.get("values")))
+
+
+def _yaml(text: str) -> dict[str, Any]:
+    try:
+        documents = parse_documents(text, file="values")
+    except InputError:
+        return {}
+    value = documents[0].value if documents else None
+    return value if isinstance(value, dict) else {}
+
+
+def is_kustomization(item: KubeObject) -> bool:
+    """Whether an object is a Flux Kustomization that is not suspended."""
+    return item.group == KUSTOMIZE_GROUP and item.kind == "Kustomization" and item.spec.get("suspend") is not True
+
+
+def is_helm_release(item: KubeObject) -> bool:
+    """Whether an object is a HelmRelease that is not suspended."""
+    return item.group == HELM_GROUP and item.kind == "HelmRelease" and item.spec.get("suspend") is not True

@@ -1,0 +1,67 @@
+"""Kustomize's fields that GitOps controllers lay over objects that are there: patches, images, namespace, names.
+
+The objects are built once more as the only resource of a kustomization that lives in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models import kustomize
+from models.errors import RenderError
+from models.objects import KubeObject, Missing, Origin, Rendered
+
+_FILE = "objects.json"
+
+
+def lay_over(
+    rendered: Rendered, fields: Mapping[str, Any], *, repository: Path, base: Path | None, origin: Origin
+) -> Rendered:
+    """``rendered`` with the fields of a kustomization applied to all its objects.
+
+    Args:
+        fields: ``patches``, ``images``, ``components`` and the like, as Kustomize spells them.
+        base: the folder that paths of components are relative to.
+        origin: who asks for it, for what cannot be applied.
+    """
+    wanted = {key: value for key, value in fields.items() if value}
+    if not wanted or not rendered.objects:
+        return rendered
+    with tempfile.TemporaryDirectory(prefix="stowplan-") as name:
+        folder = Path(name).resolve()
+        lines = [json.dumps(item.manifest) for item in rendered.objects]
+        (folder / _FILE).write_text("\n---\n".join(lines) + "\n", encoding="utf-8")
+        wanted["components"] = _components(wanted.get("components") or [], folder, repository, base)
+        content = {"resources": [_FILE], **{key: value for key, value in wanted.items() if value}}
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        try:
+            built = kustomize.build(folder, repository=folder)
+        except RenderError as error:
+            what = error.problems[0].what
+            entry = Missing("generator", "patches of a GitOps object", origin, what, "what they would change")
+            return Rendered(rendered.objects, (*rendered.missing, entry), rendered.roots)
+    # One object per document, each on one line, with a separator between: document n stands on line 2n + 1.
+    origins = {2 * index + 1: item.origin for index, item in enumerate(rendered.objects)}
+    objects = tuple(
+        KubeObject(item.manifest, origins.get(item.origin.line or 0, origin) if item.origin.file == _FILE else origin)
+        for item in built.objects
+    )
+    return Rendered(objects, rendered.missing + built.missing, rendered.roots)
+
+
+def _components(paths: list[Any], folder: Path, repository: Path, base: Path | None) -> list[str]:
+    """Copies of the component folders that lie in the repository, beside the objects."""
+    copied: list[str] = []
+    for index, path in enumerate(paths):
+        source = ((base or repository) / str(path)).resolve()
+        if source.is_dir() and source.is_relative_to(repository):
+            copied.append(f"component-{index}")
+            shutil.copytree(source, folder / copied[-1])
+    return copied
