@@ -66,7 +66,8 @@ def _check(placement: Placement, workload: Workload) -> RolloutCheck:
         # Old pods go first, so that the new ones take their room.
         for pod in pods if recreate else pods[:unavailable]:
             ledger.release(pod.key)
-            snapshot = snapshot.without_pod(pod.key)
+            if pod.node is not None:
+                snapshot = snapshot.without_pod(pod.key)
     wanted = replicas if recreate else surge or unavailable
     peak: dict[tuple[str, str, str], Quantity] = {}
     reason, admitted = "", 0

@@ -209,9 +209,9 @@ def _losses(study: Study) -> tuple[NodeLoss, ...]:
 _STUDY: Study | None = None
 
 
-def _adopt(study: Study) -> None:
+def _adopt(loaded: LoadedScenario, platform: Platform, graph: nx.MultiDiGraph[str]) -> None:
     global _STUDY
-    _STUDY = study
+    _STUDY = assemble(loaded, platform, graph)
 
 
 def _one(call: Callable[[Study, int], Any], index: int) -> Any:
@@ -230,6 +230,8 @@ def _map(call: Callable[[Study, int], Any], study: Study, indices: Sequence[int]
     from functools import partial
     from multiprocessing import get_context
 
-    # Spawned, not forked: the parent may hold threads, and both start the same on every system.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_adopt, initargs=(study,)) as pool:
+    # Spawned, not forked: the parent may hold threads, and both start the same on every system. A worker places and
+    # compiles for itself: that takes a second and needs nothing that cannot be sent to another process.
+    given = (study.loaded, study.platform, study.graph)
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_adopt, initargs=given) as pool:
         yield from pool.map(partial(_one, call), indices)
