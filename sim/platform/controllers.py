@@ -131,7 +131,8 @@ class Controller:
             self._retry = None
 
     def _back_off(self) -> None:
-        delay = min(FIRST_RETRY_S * 2.0**self._failures, LAST_RETRY_S)
+        # Far beyond the longest delay the exponent no longer matters, and must not overflow.
+        delay = min(FIRST_RETRY_S * 2.0 ** min(self._failures, 60), LAST_RETRY_S)
         self._failures += 1
         if self._retry is not None:
             self._retry.cancel()

@@ -202,6 +202,7 @@ class Drain:
         self.started = world.now
         self._told: dict[int, str] = {}
         self._planned = False
+        self._over = False
 
     def start(self) -> None:
         """Cordon the node and evict what its budgets allow; the rest is tried again every 5 s in which something
@@ -214,7 +215,9 @@ class Drain:
         self._evict()
 
     def _changed(self) -> None:
-        if self._planned:
+        if not self._left():
+            self._finish()
+        if self._planned or self._over:
             return
         self._planned = True
         turns = math.floor((self.world.now - self.started) / EVICTION_RETRY_S) + 1
@@ -222,16 +225,12 @@ class Drain:
 
     def _evict(self) -> None:
         self._planned = False
-        left = [pod for pod in self.world.nodes.pods_on(self.node) if pod.controller.kind not in ("DaemonSet", "Job")]
-        if not self.node.cordoned or not left:
-            self.world.on_change.remove(self._changed)
-            if not left:
-                took = f"drained after {self.world.now - self.started:.0f} s"
-                self.world.log("Drained", self.node.name, took, self.story)
+        if self._over or not self.world.control_plane.active:
             return
-        if not self.world.control_plane.active:
+        if not self.node.cordoned or not self._left():
+            self._finish()
             return
-        for pod in left:
+        for pod in self._left():
             if pod.deleting:
                 continue
             budget = blocking_budget(self.world, pod)
@@ -240,6 +239,18 @@ class Drain:
             else:
                 self.world.log("Evicted", f"Pod {pod.key}", f"evicted from {self.node.name}", self.story)
                 self.world.delete_pod(pod, Story(self.story.root, self.world.now))
+
+    def _left(self) -> list[PodSim]:
+        return [pod for pod in self.world.nodes.pods_on(self.node) if pod.controller.kind not in ("DaemonSet", "Job")]
+
+    def _finish(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self.world.on_change.remove(self._changed)
+        if not self._left():
+            took = f"drained after {self.world.now - self.started:.0f} s"
+            self.world.log("Drained", self.node.name, took, self.story)
 
     def _tell(self, pod: PodSim, budget: str) -> None:
         if self._told.get(pod.uid) != budget:

@@ -5,6 +5,7 @@ A pod that runs has no process: nothing happens to it until something is done to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,9 @@ class Kubelet:
             pod.started = world.now
             world.show(pod, "starting")
             answers, ready, killed = self._plan(pod)
+            if killed == math.inf:
+                world.show(pod, "unready")
+                return
             if killed is None or killed > max(answers, ready):
                 if answers <= ready:
                     yield env.timeout(answers)
@@ -261,9 +265,6 @@ class Kubelet:
                     self._answers(pod)
                 if pod.controller.runs_to_completion:
                     self._complete(pod)
-                return
-            if killed == float("inf"):
-                world.show(pod, "unready")
                 return
             yield env.timeout(killed)
             story = Story(f"probe of {pod.name} failed", world.now)
@@ -283,7 +284,7 @@ class Kubelet:
             if limits:
                 return 0.0, 0.0, min(limits)
             if any(item.readiness for item in containers):
-                return 0.0, 0.0, float("inf")
+                return 0.0, 0.0, math.inf
             return 0.0, 0.0, max((item.startup_s for item in containers), default=0.0) / node.spec.speed
         times = [(item.startup_s / node.spec.speed, item) for item in containers]
         plans = [item.plan(answers) for answers, item in times]

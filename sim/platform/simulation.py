@@ -212,7 +212,11 @@ def survive_each_node(
         simulation.run(horizon_s)
         log = simulation.log()
         pending = tuple(f"{pod}: {message}" for pod, message in log.pending.items())
-        stuck = tuple(f"{pod.key}: {_stuck(pod)}" for pod in world.pods.values() if pod.deleting)
+        stuck = tuple(
+            f"{pod.key}: {_stuck(pod)}"
+            for pod in world.pods.values()
+            if pod.deleting and pod.controller.kind in ("StatefulSet", "Cluster", "Pod")
+        )
         losses.extend(
             _loss(name, route.route, route.outages, route.degradations, pending + stuck, horizon_s)
             for route in log.routes.values()

@@ -204,6 +204,8 @@ class World:
             self.observer.pod_answers(self.now, pod)
             self.load_balancers.speaker_changed(pod)
             self.routes.pod_changed(pod)
+            for other in self.dependents.get(pod.controller.id, ()):
+                other.wake()
 
     def stop_answering(self, pod: PodSim, how: Literal["reset", "blackhole", "drain"]) -> None:
         """The pod's processes do not serve any more. ``how``: reset, blackhole or drain."""

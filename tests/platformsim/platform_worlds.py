@@ -169,3 +169,40 @@ def scenario(**spec: Any) -> schema.Scenario:
         "spec": {"trees": [{"path": "tree"}], "cluster": {"nodes": nodes}, **spec},
     }
     return schema.Scenario.model_validate(document)
+
+
+EXACT_TIMERS = {
+    "k8s.node_lease_renew_interval": "1ms",
+    "k8s.node_monitor_period": "1ms",
+    "k8s.endpoint_propagation": "1s",
+    "traefik.providers_throttle": "0s",
+    "k8s.scheduler_latency_per_pod_homelab": "0s",
+}
+"""Timers without their random part, so that a whole log can be written down."""
+
+PROFILE = {"startup": "10.22s", "imageSize": "62.5MB"}
+"""Ten seconds to start on an m920q (speed 1.022), two seconds to pull over 250 Mbit/s."""
+
+
+def exact(**spec: Any) -> schema.Scenario:
+    """A scenario in which every duration is known: see EXACT_TIMERS and PROFILE; it lasts an hour."""
+    nodes = [{"name": "server-1", "machine": "m920q", "role": "server"}]
+    given = {
+        "cluster": {"nodes": nodes, "timers": EXACT_TIMERS},
+        "profiles": {"*": PROFILE},
+        "run": {"length": "1h", "warmUp": "0"},
+    }
+    return scenario(**{**given, **spec})
+
+
+def node_stop(node: str, at: str = "100s", duration: str | None = None, action: str = "node-stop") -> Dict:
+    """The fault that stops a node."""
+    fault: Dict = {"name": "crash", "type": "NodeChaos", "action": action, "selector": {"nodes": [node]}, "at": at}
+    return fault if duration is None else {**fault, "duration": duration}
+
+
+def fault(action: str, workload: str, at: str = "100s", duration: str | None = None, type_: str = "PodChaos") -> Dict:
+    """A fault that hits one pod of a workload."""
+    item: Dict = {"name": action, "type": type_, "action": action, "selector": {"workloads": [workload]}, "at": at}
+    item["mode"] = "one"
+    return item if duration is None else {**item, "duration": duration}
