@@ -256,15 +256,16 @@ def clusters(draw: st.DrawFn) -> tuple[list[Manifest], list[Manifest], dict[str,
         if draw(st.integers(0, 7)) == 0:
             node["spec"]["unschedulable"] = True
         if draw(st.booleans()):
-            node["status"]["images"] = [
-                {"names": ["img:1"], "sizeBytes": draw(st.sampled_from((50, 300, 900))) * 1024 * 1024}
-            ]
+            node["status"]["images"] = [{"names": ["img:1"], "sizeBytes": 700 * 1024 * 1024}]
         nodes.append(node)
     objects = draw(storage())
+    if draw(st.booleans()):
+        limit = {"name": "rancher.io/local-path", "nodeID": "x", "allocatable": {"count": draw(st.integers(0, 1))}}
+        objects["csi_nodes"] = [{"metadata": {"name": "node-0"}, "spec": {"drivers": [limit]}}]
     names = [item["metadata"]["name"] for item in objects["pvcs"] if item["metadata"]["namespace"] == "n1"]
     count = draw(st.integers(0, 8))
     where = [draw(st.integers(0, len(nodes) - 1)) for _ in range(count)]
-    bound = [draw(pods(f"p{number}", [], f"node-{node}")) for number, node in enumerate(where)]
+    bound = [draw(pods(f"p{number}", names, f"node-{node}")) for number, node in enumerate(where)]
     objects["namespaces"] = [
         {"metadata": {"name": "n1", "labels": {"team": "x"}}},
         {"metadata": {"name": "n2", "labels": {}}},
@@ -320,7 +321,7 @@ def storage(draw: st.DrawFn) -> dict[str, list[Manifest]]:
         claim: Manifest = {
             "metadata": {"name": f"claim-{number}", "namespace": "n1", "uid": f"claim-{number}"},
             "spec": {
-                "accessModes": ["ReadWriteOnce"],
+                "accessModes": [draw(st.sampled_from(("ReadWriteOnce", "ReadWriteOncePod")))],
                 "storageClassName": kind,
                 "resources": {"requests": {"storage": "2Gi"}},
             },

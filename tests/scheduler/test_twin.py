@@ -21,7 +21,7 @@ from clusters import clusters, pods
 
 Manifest = dict[str, Any]
 RELAXED = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 PROFILES = (
     Profile(),
