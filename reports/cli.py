@@ -68,6 +68,8 @@ class CatalogSection(StrEnum):
     timings = "timings"
     apps = "apps"
     faults = "faults"
+    charts = "charts"
+    verify = "verify"
 
 
 RendererOption = Annotated[
@@ -217,10 +219,25 @@ def schema() -> None:
 
 @app.command()
 def catalog(
-    section: Annotated[CatalogSection, typer.Argument(help="what to list")] = CatalogSection.machines,
+    section: Annotated[
+        CatalogSection, typer.Argument(help="what to list; verify: compare a chart's model with the chart")
+    ] = CatalogSection.machines,
+    name: Annotated[str | None, typer.Argument(metavar="[CHART]", help="verify: the model's name")] = None,
+    chart: Annotated[Path | None, typer.Option(help="verify: the real chart, a folder or a .tgz archive")] = None,
+    values: Annotated[Path | None, typer.Option(help="verify: a file with values for both")] = None,
+    release: Annotated[str, typer.Option(help="verify: the release name; default: the chart's name")] = "",
+    namespace: Annotated[str, typer.Option("-N", "--namespace", help="verify: the namespace")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """List machines, disks, timers, apps or faults with their figures and sources."""
+    """List machines, disks, timers, apps, faults or chart models; or verify a chart model against the chart."""
+    if section is CatalogSection.verify:
+        if name is None or chart is None:
+            raise typer.BadParameter("verify needs the name of a model and --chart PATH")
+        from reports.commands.charts import verify_chart
+
+        if not verify_chart(name, chart, values, release, namespace, as_json):
+            raise typer.Exit(EXIT_THRESHOLD)
+        return
     from reports.commands.inspect import print_catalog
 
     print_catalog(section.value, as_json)

@@ -103,7 +103,8 @@ class _Library:
             return f"{fullname}-{self.scope.expand(entry['nameOverride'])}"
         if entry.get("suffix"):
             return f"{fullname}-{self.scope.expand(entry['suffix'])}"
-        return fullname if len(several) == 1 else f"{fullname}-{key}"
+        primary = self.major < 3 and key == "main"
+        return fullname if len(several) == 1 or primary else f"{fullname}-{key}"
 
     def _labels(self) -> dict[str, str]:
         facts = self.scope.facts

@@ -27,19 +27,30 @@ _FOLDER = "charts"
 
 
 class ChartModel(Entry):
-    """One model: the chart, its other names, the version it was written from, what it leaves out, and its objects."""
+    """One model: the chart, the version it was written from, what it leaves out, and its objects.
+
+    ``repos``: parts of the URL of the chart's repository, when charts of this name come from several publishers.
+    ``from_major``: the first major version whose values have the form that the model reads.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     chart: str
-    aliases: tuple[str, ...] = ()
     version: str
     source: str
     hides: str
+    repos: tuple[str, ...] = ()
+    from_major: int = 0
     name_length: int = 63
     defaults: dict[str, Any] = Field(default_factory=dict)
     facts: dict[str, str] = Field(default_factory=dict)
     objects: list[dict[str, Any]] = Field(default_factory=list)
+
+    def fits(self, repo: str, version: str) -> bool:
+        """Whether the model speaks of the chart from that repository and of that version, as far as they are known."""
+        major = version.lstrip("v").partition(".")[0]
+        known = not self.repos or not repo or any(part in repo for part in self.repos)
+        return known and (not major.isdigit() or int(major) >= self.from_major)
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ def model_chart(request: ChartRequest) -> Modelled | None:
     """What the catalogue makes of a request; None when it has no model of the chart."""
     chart = request.name.rpartition("/")[2]
     model = load_model(chart)
-    if model is None:
+    if model is None or not model.fits(request.repo, request.version):
         return None
     release = request.release or chart
     return Modelled(list(_make(model, request.values, release, request.namespace, request.version)), model)

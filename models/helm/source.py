@@ -11,6 +11,7 @@ from pathlib import Path
 
 from models.charts import Modelled, model_chart
 from models.errors import Problem, RenderError, Where
+from models.helm.dependencies import missing_dependencies
 from models.helm.engine import EngineError, engine_name, render_chart
 from models.helm.fetch import fetch_chart, sha256
 from models.helm.find import base_name, cache_folder, cached_archive, find_chart
@@ -35,30 +36,46 @@ class ChartSource:
         self.repository = repository.resolve()
         self.model, self.fetch = model, fetch
         self.cache = cache or cache_folder()
-        self._modelled: dict[Origin, tuple[ChartRequest, Modelled]] = {}
+        self._modelled: dict[Origin, list[tuple[ChartRequest, Modelled]]] = {}
+        self._lacking: dict[Origin, list[ChartRequest]] = {}
         self._reasons: dict[Origin, str] = {}
 
     def __call__(self, request: ChartRequest) -> list[Manifest] | None:
         """The objects of a chart, or None when it can neither be had nor modelled."""
-        real = self._real(request)
-        if real is not None:
-            return real
+        chart = self._found(request)
+        real = self._rendered(request, chart) if chart is not None else None
+        if real is not None and chart is not None:
+            return [*real, *self._dependencies(request, chart)]
         made = model_chart(request) if self.model else None
         if made is None:
             return None
-        self._modelled[request.origin] = (request, made)
+        self._modelled.setdefault(request.origin, []).append((request, made))
         return made.objects
+
+    def _dependencies(self, request: ChartRequest, chart: Path) -> list[Manifest]:
+        """What the dependencies bring that the chart does not carry; those that cannot be had are noted."""
+        found: list[Manifest] = []
+        for needed in missing_dependencies(chart, request):
+            made = self(needed)
+            if made is None:
+                self._lacking.setdefault(request.origin, []).append(needed)
+            found += made or []
+        return found
 
     @property
     def modelled_any(self) -> bool:
         """Whether the catalogue had to stand in for some chart so far."""
         return bool(self._modelled)
 
-    def _real(self, request: ChartRequest) -> list[Manifest] | None:
+    def _found(self, request: ChartRequest) -> Path | None:
         try:
-            chart = self._locate(request)
-            if chart is None:
-                return None
+            return self._locate(request)
+        except EngineError as error:
+            self._explain(request, error)
+            return None
+
+    def _rendered(self, request: ChartRequest, chart: Path) -> list[Manifest] | None:
+        try:
             return render_chart(
                 chart,
                 request.values,
@@ -71,8 +88,11 @@ class ChartSource:
                 api_versions=request.api_versions,
             )
         except EngineError as error:
-            self._reasons[request.origin] = f"Helm does not render it: {' '.join(str(error).split())}"
+            self._explain(request, error)
             return None
+
+    def _explain(self, request: ChartRequest, error: EngineError) -> None:
+        self._reasons[request.origin] = f"Helm does not render it: {' '.join(str(error).split())}"
 
     def _locate(self, request: ChartRequest) -> Path | None:
         found = find_chart(request, self.repository, self.cache)
@@ -111,10 +131,11 @@ class ChartSource:
         return Rendered(objects, tuple(missing), rendered.roots)
 
     def _marked(self, item: KubeObject) -> KubeObject:
-        entry = self._modelled.get(item.origin)
-        if entry is None:
+        made = self._modelled.get(item.origin)
+        if not made:
             return item
-        return KubeObject(item.manifest, replace(item.origin, provenance="modelled", by=entry[1].by))
+        by = "; ".join(dict.fromkeys(entry.by for _, entry in made))
+        return KubeObject(item.manifest, replace(item.origin, provenance="modelled", by=by))
 
     def _explained(self, entry: Missing) -> Missing:
         reason = self._reasons.get(entry.origin)
@@ -122,9 +143,12 @@ class ChartSource:
 
     def _entries(self, rendered: Rendered) -> Iterator[Missing]:
         used = {item.origin for item in rendered.objects}
-        for origin, (request, made) in self._modelled.items():
+        for origin, made in self._modelled.items():
             if origin in used:
-                yield missing_chart(request, self._reasons.get(origin, ""), made)
+                yield from (missing_chart(request, self._reasons.get(origin, ""), entry) for request, entry in made)
+        for origin, requests in self._lacking.items():
+            if origin in used:
+                yield from (missing_chart(request) for request in requests)
 
 
 def missing_chart(request: ChartRequest, reason: str = "", made: Modelled | None = None) -> Missing:

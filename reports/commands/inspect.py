@@ -434,6 +434,14 @@ def _catalog_rows(section: str) -> list[dict[str, Any]]:
             }
             for item in load_timings().entries.values()
         ]
+    if section == "charts":
+        from models.charts import load_model, model_names
+
+        models = [model for model in map(load_model, model_names()) if model is not None]
+        return [
+            {"chart": model.chart, "version": model.version, "hides": model.hides, "source": model.source}
+            for model in models
+        ]
     if section == "faults":
         return [{"type": kind, "actions": ", ".join(actions)} for kind, actions in FAULT_ACTIONS.items()]
     return [
