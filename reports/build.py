@@ -168,7 +168,7 @@ def _incident(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> list[str]:
     seconds = worst.outage_s.mean if worst.outage_s else 0.0
     return [
         f"{len(down)} of {len(metrics)} routes were without service; the longest, {worst.route}, for "
-        f"{_minutes(seconds)} per run" + (f": {why}." if why else ".")
+        f"{_minutes(seconds)} per run" + (f": {why.rstrip('.')}." if why else ".")
     ]
 
 

@@ -11,11 +11,14 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.errors import InputError, RenderError
+
+if TYPE_CHECKING:
+    from models.scenario_file import Changes
 
 EXIT_INTERNAL = 1
 EXIT_INPUT = 2
@@ -128,7 +131,9 @@ def run(
     if show_resolved:
         typer.echo(show_scenario(scenario, changes))
         return
-    passed = run_scenario(scenario, changes, output, workers=workers, command=_command_line(), fetch=fetch)
+    passed = run_scenario(
+        scenario, changes, output, workers=workers, command=_command_line(scenario, changes), fetch=fetch
+    )
     if not passed and not report_only:
         raise typer.Exit(EXIT_THRESHOLD)
 
@@ -243,11 +248,20 @@ def catalog(
     print_catalog(section.value, as_json)
 
 
-def _command_line() -> str:
-    """The command as a person would type it again."""
+def _command_line(scenario: Path, changes: Changes) -> str:
+    """The command that makes the same report again: without what does not matter to it (-o, -n)."""
     import shlex
 
-    return shlex.join(["stowplan", *sys.argv[1:]])
+    words = ["stowplan", "run", str(scenario)]
+    for option, values in (
+        ("--tree", changes.trees),
+        ("--scenario", changes.scenarios),
+        ("--override", changes.overrides),
+        ("--set", changes.settings),
+    ):
+        for value in values:
+            words += [option, str(value)]
+    return shlex.join(words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
