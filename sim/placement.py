@@ -14,12 +14,11 @@ from models.catalog import Timings, load_apps, load_timings
 from models.cluster import Cluster
 from models.objects import Manifest, dig
 from models.platform import Platform, Workload
+from models.rules.daemonset import daemon_should_run
 from models.rules.qos import QosClass, qos_class
 from models.rules.resources import ResourceList, pod_limits, pod_requests
 from models.scheduler import Decision, Snapshot, TieBreaker, schedule_pod
-from models.scheduler.nodeinfo import NodeInfo, parse_node
-from models.scheduler.podinfo import PodInfo, PodParser
-from models.scheduler.taints import first_untolerated
+from models.scheduler.nodeinfo import parse_node
 from sim.platform.admission import Gate, Ledger
 from sim.platform.storage import Pin, Volumes
 from sim.platform.streams import Stream
@@ -273,24 +272,10 @@ def tie_breaker(seed: int, replication: int, pod: str) -> TieBreaker:
     return lambda names: Stream(seed, replication, f"tie/{pod}").below(len(names))
 
 
-def daemon_nodes(workload: Workload, nodes: Iterable[Manifest], gate: Gate) -> list[str]:
-    """The nodes that should run a pod of the DaemonSet: affinity and selector match, taints are tolerated.
-
-    Source: pkg/controller/daemon/daemon_controller.go ``NodeShouldRunDaemonPod``. Cordons and pressure do not matter.
-    """
-    pod = PodParser().parse(gate.prepare(make_pod(workload, 0)).manifest)
-    return [node.name for node in map(parse_node, nodes) if _daemon_fits(pod, node)]
-
-
-def _daemon_fits(pod: PodInfo, node: NodeInfo) -> bool:
-    spec = pod.spec
-    if spec.node_name and spec.node_name != node.name:
-        return False
-    if not spec.node_selector.matches(node.labels):
-        return False
-    if spec.required_nodes is not None and not spec.required_nodes.matches(node.labels, node.name):
-        return False
-    return first_untolerated(node.taints, spec.tolerations) is None
+def daemon_nodes(workload: Workload, nodes: Iterable[Manifest]) -> list[str]:
+    """The nodes that should run a pod of the DaemonSet, by its affinity, selector and tolerations."""
+    manifest = dict(workload.object.manifest)
+    return [str(node["metadata"]["name"]) for node in nodes if daemon_should_run(manifest, node)[0]]
 
 
 def lose_node(placement: Placement, node: str) -> NodeLossAnswer:
@@ -374,7 +359,7 @@ class _Placer:
             return []
         wanted: list[tuple[int, str]]
         if workload.controller == "DaemonSet":
-            nodes = daemon_nodes(workload, [node.manifest for node in self.cluster.nodes], self.gate)
+            nodes = daemon_nodes(workload, [node.manifest for node in self.cluster.nodes])
             wanted = [(0, node) for node in nodes]
         else:
             first = first_ordinal(workload)

@@ -217,7 +217,7 @@ class DaemonSetController(Controller):
     def __init__(self, world: World, model: WorkloadModel) -> None:
         super().__init__(world, model)
         manifests = [node.spec.manifest for node in world.nodes.by_name.values()]
-        self._nodes = daemon_nodes(model.workload, manifests, world.placement.gate)
+        self._nodes = daemon_nodes(model.workload, manifests)
         self._serial = dict.fromkeys(self._nodes, 0)
         self._home: dict[int, str] = {}
 

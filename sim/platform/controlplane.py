@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.platform.clock import Timer
 from sim.platform.log import Story
 from sim.platform.state import NodeSim
+from sim.platform.timers import series
 
 if TYPE_CHECKING:
     from sim.platform.world import World
@@ -68,14 +69,15 @@ class ControlPlane:
         """A candidate waits a whole lease from when it last saw it renewed, then asks every retry period."""
         delay = 0.0
         if len(self.world.nodes.servers) > 1:
-            lease, _, retry = self.world.timings.value("k8s.leader_election")
+            waits = series(self.world.timings, "k8s.leader_election")
             stream = self.world.streams["controlplane/election"]
-            delay = float(lease) - stream.uniform(0.0, float(retry)) + stream.uniform(0.0, float(retry))
+            lease, retry = waits[0], min(waits)
+            delay = lease - stream.uniform(0.0, retry) + stream.uniform(0.0, retry)
         winner = reachable[0].name
 
         def take_over() -> None:
             self.active, self._leader, self.story = True, winner, None
-            waited = story.then("control plane takeover", self.world.now, "leader_election 15 s")
+            waited = story.then("control plane takeover", self.world.now, "leader_election")
             self.world.log("ControlPlaneActive", "control plane", f"controllers and scheduler run on {winner}", waited)
             self._resync()
 

@@ -9,6 +9,7 @@ from sim.platform.controllers import Controller
 from sim.platform.log import Story
 from sim.platform.model import WorkloadModel
 from sim.platform.state import PodSim
+from sim.platform.timers import part
 
 if TYPE_CHECKING:
     from sim.platform.world import World
@@ -67,7 +68,7 @@ class DatabaseController(Controller):
             return
         timings = self.world.timings
         stream = self.world.streams[f"database/{self.id}"]
-        _, _, retry, released = (float(value) for value in timings.value("cnpg.primary_lease").values())
+        retry, released = (part(timings, "cnpg.primary_lease", name) for name in ("retry", "released"))
         if moving:
             delay = stream.uniform(released, timings.seconds("cnpg.e2e.max_switchover"))
             note = "switchover, the node is being drained"
@@ -75,7 +76,7 @@ class DatabaseController(Controller):
             delay = stream.uniform(*timings.range_s("cnpg.detect.pod_deleted")) + released
             note = "primary lease released"
         else:
-            lease = float(timings.value("cnpg.primary_lease")["lease"])
+            lease = part(timings, "cnpg.primary_lease", "lease")
             seen = 0.0
             if primary is not None and primary.node is not None and primary.node.reachable:
                 seen = stream.uniform(*timings.range_s("cnpg.detect.pod_deleted"))

@@ -48,7 +48,6 @@ class Externals:
             if pattern == INTERNET:
                 self.world.downlink.set_bandwidth(self.world.scenario.spec.network.downlink)
             self.world.log("ExternalUp", pattern, f"{pattern} answers again")
-            self.world.kubelet.retry_pulls()
             self.world.routes.external_changed()
 
     def why_down(self, name: str) -> Story | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from sim.platform.clock import Timer
 from sim.platform.log import Story
 from sim.platform.state import NodeSim, PodSim, ServiceSim
+from sim.platform.timers import bounds
 
 if TYPE_CHECKING:
     from sim.platform.controllers import Controller
@@ -125,9 +126,9 @@ class LoadBalancers:
 
     def _miss(self, node: NodeSim, story: Story | None) -> None:
         """The other speakers notice that a member is gone."""
-        detect = self.world.timings.value("metallb.l2.dead_node_detect")
-        low, high = detect["n2_n3" if len(self.world.nodes.by_name) <= 3 else "n4_plus"]
-        delay = self.world.streams[f"metallb/{node.name}"].uniform(float(low), float(high))
+        size = "n2_n3" if len(self.world.nodes.by_name) <= 3 else "n4_plus"
+        low, high = bounds(self.world.timings, "metallb.l2.dead_node_detect", size)
+        delay = self.world.streams[f"metallb/{node.name}"].uniform(low, high)
         why = story or Story(f"speaker on {node.name} lost", self.world.now)
 
         def missed() -> None:

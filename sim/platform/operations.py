@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from models import scenario as schema
 from models.errors import InputError, Problem, Where
 from models.objects import Manifest, dig
+from models.rules.disruption import BudgetStatus, budget_status, budgets_of, eviction_refusal
 from models.rules.quantity import bytes_of
-from models.rules.rollout import int_or_percent
-from models.scheduler.selectors import Selector, label_selector
 from sim.platform.controllers import Controller
 from sim.platform.deployments import DeploymentController
 from sim.platform.external import GIT, OBJECTS, STORAGE
@@ -255,49 +254,33 @@ class Drain:
     def _tell(self, pod: PodSim, budget: str) -> None:
         if self._told.get(pod.uid) != budget:
             self._told[pod.uid] = budget
-            message = "Cannot evict pod as it would violate the pod's disruption budget."
-            self.world.log(
-                "DrainBlocked", f"Pod {pod.key}", f"{message} The disruption budget is {budget}", self.story, "warning"
-            )
+            self.world.log("DrainBlocked", f"Pod {pod.key}", budget, self.story, "warning")
 
 
 def blocking_budget(world: World, pod: PodSim) -> str:
-    """The budget that forbids the eviction now, with its numbers; "" when it may go.
-
-    Source: pkg/registry/core/pod/storage/eviction.go; pkg/controller/disruption/disruption.go.
-    """
-    if pod.node is None or pod.state == "pending":
+    """Why the API server does not let the pod be evicted now, in its words; "" when it may go."""
+    listed = [item.manifest for item in world.placement.platform.pdbs if item.namespace == pod.namespace]
+    if not listed:
         return ""
-    for item in world.placement.platform.pdbs:
-        if item.namespace != pod.namespace:
-            continue
-        selector = label_selector(item.spec.get("selector"))
-        members = [
-            other for other in world.pods.values() if other.namespace == pod.namespace and _selects(selector, other)
-        ]
-        if pod not in members:
-            continue
-        healthy = sum(other.reported and not other.deleting for other in members)
-        wanted = _desired_healthy(dict(item.manifest), members)
-        if not pod.reported and healthy >= wanted > 0:
-            continue
-        if healthy - wanted < 1:
-            return f"{item.name} needs {wanted} healthy pods and has {healthy} currently."
-    return ""
+    members = {other.uid: _as_seen(other) for other in world.pods.values() if other.namespace == pod.namespace}
+    budgets = budgets_of(members[pod.uid], listed)
+    refusal = eviction_refusal(members[pod.uid], [(item, _status(world, item, members)) for item in budgets])
+    return " ".join(part for part in refusal if part) if refusal is not None else ""
 
 
-def _selects(selector: Selector, pod: PodSim) -> bool:
-    labels = dict(pod.manifest["metadata"].get("labels") or {})
+def _status(world: World, budget: Manifest, members: dict[int, Manifest]) -> BudgetStatus:
+    selected = [pod for pod in world.pods.values() if pod.uid in members and budgets_of(members[pod.uid], [budget])]
+    controllers = {pod.controller.id: pod.controller for pod in selected}
+    scale = sum(item.replicas if item.kind != "Pod" else 1 for item in controllers.values())
+    healthy = sum(pod.reported and not pod.deleting for pod in selected)
+    return budget_status(budget, len(selected), scale, healthy)
+
+
+def _as_seen(pod: PodSim) -> Manifest:
+    """The pod with today's role label, phase and Ready condition."""
+    metadata = pod.manifest["metadata"]
     if pod.role:
-        labels |= {"cnpg.io/instanceRole": pod.role, "role": pod.role}
-    return selector.matches(labels)
-
-
-def _desired_healthy(budget: Manifest, members: list[PodSim]) -> int:
-    """Pods that must stay healthy: minAvailable, or what the controllers want less maxUnavailable (both round up)."""
-    controllers = {pod.controller.id: pod.controller for pod in members}
-    expected = sum(max(item.replicas, 1 if item.kind == "Pod" else 0) for item in controllers.values())
-    most = dig(budget, "spec", "maxUnavailable", default=None)
-    if most is not None:
-        return max(0, expected - int_or_percent(most, expected, round_up=True))
-    return int_or_percent(dig(budget, "spec", "minAvailable", default=1), expected, round_up=True)
+        labels = {**(metadata.get("labels") or {}), "cnpg.io/instanceRole": pod.role, "role": pod.role}
+        metadata = {**metadata, "labels": labels}
+    ready = {"type": "Ready", "status": str(pod.reported)}
+    return {"metadata": metadata, "status": {"phase": "Running" if pod.pulled else "Pending", "conditions": [ready]}}

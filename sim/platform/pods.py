@@ -14,6 +14,7 @@ import simpy
 from sim.platform.external import REGISTRY
 from sim.platform.log import Story
 from sim.platform.state import PodSim, ServiceSim
+from sim.platform.timers import series
 
 if TYPE_CHECKING:
     from sim.platform.world import World
@@ -26,7 +27,6 @@ class Kubelet:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._retry = world.clock.env.event()
         self._dependencies = world.clock.env.event()
         self._waiting = 0
         self._ended: dict[int, PodSim] = {}
@@ -146,9 +146,6 @@ class Kubelet:
             if pod.node is not None and pod.node.reachable and not pod.pulled and pod.process is None:
                 self.start(pod)
 
-    def retry_pulls(self) -> None:
-        """Something outside answers again: pulls that wait try at their next turn, not before (back-off)."""
-
     def dependencies_changed(self) -> None:
         """A service may answer now: init containers that wait look again."""
         if self._waiting:
@@ -193,13 +190,13 @@ class Kubelet:
 
     def _pull_image(self, pod: PodSim, image: str, size: float) -> Life:
         world = self.world
-        waits = world.timings.value("k8s.crashloop_backoff_sequence")
+        waits = series(world.timings, "k8s.crashloop_backoff_sequence")
         attempt = 0
         while (why := world.externals.why_down(REGISTRY)) is not None:
             if attempt == 0:
                 message = f'Failed to pull image "{image}": the registry does not answer'
                 world.log("Failed", f"Pod {pod.key}", message, why, "warning")
-            yield world.clock.env.timeout(float(waits[min(attempt, len(waits) - 1)]))
+            yield world.clock.env.timeout(waits[min(attempt, len(waits) - 1)])
             attempt += 1
         if attempt and pod.story is not None:
             pod.story = pod.story.then("ImagePullBackOff", world.now, "registry does not answer")
@@ -231,9 +228,9 @@ class Kubelet:
 
     def _restart(self, pod: PodSim) -> Life:
         """The next start after a crash: at once the first time, then 10 s, 20 s, … 300 s."""
-        waits = self.world.timings.value("k8s.crashloop_backoff_sequence")
+        waits = series(self.world.timings, "k8s.crashloop_backoff_sequence")
         if pod.restarts > 0:
-            delay = float(waits[min(pod.restarts, len(waits)) - 1])
+            delay = waits[min(pod.restarts, len(waits)) - 1]
             message = f"Back-off {delay:.0f}s restarting failed container"
             self.world.log("BackOff", f"Pod {pod.key}", message, pod.trouble or "", "warning")
             yield self.world.clock.env.timeout(delay)
@@ -270,9 +267,9 @@ class Kubelet:
             story = Story(f"probe of {pod.name} failed", world.now)
             self._fell_over(pod, story)
             world.log("Unhealthy", f"Pod {pod.key}", "Container failed its probe, will be restarted", story, "warning")
-            waits = world.timings.value("k8s.crashloop_backoff_sequence")
+            waits = series(world.timings, "k8s.crashloop_backoff_sequence")
             if pod.restarts > 0:
-                yield env.timeout(float(waits[min(pod.restarts, len(waits)) - 1]))
+                yield env.timeout(waits[min(pod.restarts, len(waits)) - 1])
             pod.restarts += 1
 
     def _plan(self, pod: PodSim) -> tuple[float, float, float | None]:

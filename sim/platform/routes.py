@@ -64,7 +64,8 @@ def dependencies_of(graph: nx.MultiDiGraph[str]) -> Dependencies:
         if str(data.get("kind")) not in _CALLS or not str(target).startswith("Service "):
             continue
         strength = str(data.get("strength", "hard"))
-        found.setdefault(strength, {}).setdefault(str(source), {})[str(target)] = None
+        for workload in graph.nodes[source].get("workloads") or (source,):
+            found.setdefault(strength, {}).setdefault(str(workload), {})[str(target)] = None
     frozen = {name: {key: tuple(items) for key, items in edges.items()} for name, edges in found.items()}
     return Dependencies(frozen["hard"], frozen["soft"], frozen["startup"])
 
@@ -76,12 +77,22 @@ def compile_routes(
     inside the cluster then needs."""
     behind = _selected(platform, list(workloads))
     dns = DNS_SERVICE if DNS_SERVICE in behind or platform.get("Service", "kube-system", "kube-dns") else ""
-    tls = default_tls(platform)
+    secret = default_tls(platform)
+    tls = _certificates(platform).get(secret, secret) if secret else None
     return tuple(
         _model(route, behind, dependencies, dns, tls)
         for route in entry_routes(platform)
         if route.backends or route.internal
     )
+
+
+def _certificates(platform: Platform) -> dict[str, str]:
+    """Certificate ids by the id of the Secret that they fill."""
+    return {
+        f"Secret {item.namespace}/{item.spec['secretName']}": f"Certificate {item.namespace}/{item.name}"
+        for item in platform.by_kind("Certificate", "cert-manager.io")
+        if item.spec.get("secretName")
+    }
 
 
 def _selected(platform: Platform, workloads: list[Workload]) -> dict[str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from models.catalog import Apps, Timings, load_apps, load_timings
 from models.cluster import Cluster
 from models.platform import Platform
 from sim.placement import Placement
+from sim.platform.autoscaling import start_autoscalers
 from sim.platform.build import PlatformProgram, build_world, compile_platform
 from sim.platform.faults import schedule_faults
 from sim.platform.log import Outage, PlatformLog, RolloutLog, Story
@@ -67,6 +68,7 @@ class PlatformSimulation:
         )
         schedule_faults(self.world)
         schedule_operations(self.world)
+        start_autoscalers(self.world)
 
     @property
     def now(self) -> float:

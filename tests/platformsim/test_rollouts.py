@@ -207,7 +207,7 @@ def test_a_budget_of_one_blocks_the_drain_of_a_single_replica():
     (message,) = [event.message for event in blocked]
     assert message == (
         "Cannot evict pod as it would violate the pod's disruption budget. "
-        "The disruption budget is web needs 1 healthy pods and has 1 currently."
+        "The disruption budget web needs 1 healthy pods and has 1 currently"
     )
     assert log.routes["web.test"].outages == ()
 
