@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sim.platform.log import Outage, RouteLog, Story
+from sim.platform.log import Outage, RouteLog, Story, seconds
 from sim.platform.routes import RouteModel
 from sim.platform.state import PodSim, ServiceSim
 
@@ -239,8 +239,14 @@ class Availability:
                 best = told
         if best is not None:
             return best[1]
-        story = next(iter(spell.troubles.values()), None)
-        return str(story) if story is not None else "unknown"
+        for item in better:
+            # Its pods answered all the time; the proxies did not know.
+            stories = [pod.story for pod in self._pods(item) if pod.serves and pod.story is not None]
+            if stories:
+                latest = max(stories, key=lambda story: story.at)
+                return self._tell(item, latest.then("endpoint propagation", self.world.now))
+        names = ", ".join(name.partition(" ")[2] or name for _, name in better)
+        return f"{names}: endpoint propagation {seconds(self.world.now - spell.start)}"
 
     def _recovery(self, item: Factor, spell: _Spell) -> tuple[float, str] | None:
         """When a factor recovered, and how; None when it has not (it then did not decide)."""

@@ -3,7 +3,7 @@
 The model of the search: a Deployment may create a pod of its new version while it has fewer pods than replicas +
 surge and the quota has room; it may delete an old one while more pods than replicas - unavailable are available, or one
 of its pods is not. Created pods become available, deleted ones go. A state without moves is final. The simulation must
-end in one of the final states that can be reached: where only completion can, it completes; where it cannot, it is stuck.
+end in a final state that can be reached: it completes where nothing else can happen, and is stuck where it cannot.
 """
 
 from functools import cache
