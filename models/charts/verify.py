@@ -16,7 +16,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, order=True)
 class Difference:
-    """One difference: the object ("Kind namespace/name"), the field, and both values as text ("" where it is absent)."""
+    """One difference: the object ("Kind namespace/name"), the field, both values as text ("" where it is absent)."""
 
     object: str
     field: str
