@@ -55,7 +55,7 @@ class CompiledEngine:
     def advance(self, until: float) -> Stop:
         self._synchronise()
         while True:
-            code = kernel.advance(self.memory.I, self.memory.F, until)
+            code = kernel.advance(self.memory.I, self.memory.F, float(until), -1, 0, 0, 0.0)
             if code == at.GROW:
                 self.memory.make_room()
             elif code == at.NOTICE:
@@ -70,7 +70,7 @@ class CompiledEngine:
 
     def _order(self, what: int, thing: int, number: int = 0, value: float = 0.0) -> None:
         self._synchronise()
-        kernel.control(self.memory.I, self.memory.F, what, thing, number, value)
+        kernel.advance(self.memory.I, self.memory.F, 0.0, int(what), int(thing), int(number), float(value))
 
     def _take_notices(self) -> tuple[Notice, ...]:
         memory = self.memory.I

@@ -17,35 +17,44 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import config, njit
+from numba import config, njit, types
+from numba.extending import intrinsic
 
 from sim import randomness
 from sim.kernel_cache import cache_directory
 from sim.layout import *
 from sim.program import CFS_PERIOD_S, RETRANSMIT_S, TCP_GIVE_UP_S
 
-SERVED, DEGRADED, DENIED, RATE_LIMITED, REFUSED, TIMED_OUT, CONNECTION_RESET, NO_ENDPOINT, ERROR = range(9)
+SERVED, DEGRADED, DENIED, RATE_LIMITED, REFUSED, TIMED_OUT, CONNECTION_RESET, NO_ENDPOINT, ERROR = numbers(9)
+NOTHING, NO, YES = np.int64(0), np.int64(0), np.int64(1)
+ANY = np.int64(-1)
 INF = math.inf
 GAP_STRIDE = 64
 SIGN = -(1 << 63)
 """Flipping the highest bit makes the order of signed integers that of unsigned ones."""
-SUB_BUCKETS, COARSE, LOWEST, OCTAVES = 64, 8, -20, 36
+SUB_BUCKETS, COARSE, LOWEST, OCTAVES = np.int64(64), np.int64(8), np.int64(-20), np.int64(36)
 BUCKETS, COARSE_BUCKETS = SUB_BUCKETS * OCTAVES, COARSE * OCTAVES
 CONSTANT, EXPONENTIAL, UNIFORM = randomness.CONSTANT, randomness.EXPONENTIAL, randomness.UNIFORM
 ERLANG, LOGNORMAL = randomness.ERLANG, randomness.LOGNORMAL
 TO_UNIT = randomness.TO_UNIT
-ROOT_OPERATION, ROOT_EDGE = randomness.ROOT_OPERATION, randomness.ROOT_EDGE
-ROOT_CALL, ROOT_THINK = randomness.ROOT_CALL, randomness.ROOT_THINK
-STEP_BITS, STEP_LOSS = randomness.STEP_BITS, randomness.STEP_LOSS
+ROOT_OPERATION, ROOT_EDGE = np.int64(randomness.ROOT_OPERATION), np.int64(randomness.ROOT_EDGE)
+ROOT_CALL, ROOT_THINK = np.int64(randomness.ROOT_CALL), np.int64(randomness.ROOT_THINK)
+STEP_BITS, STEP_LOSS = np.int64(randomness.STEP_BITS), np.int64(randomness.STEP_LOSS)
 CALL_VISIT, CALL_BALANCE, CALL_LOSS = randomness.CALL_VISIT, randomness.CALL_BALANCE, randomness.CALL_LOSS
-CALL_JITTER, CALL_HEDGE, PER_ATTEMPT = randomness.CALL_JITTER, randomness.CALL_HEDGE, randomness.PER_ATTEMPT
+CALL_JITTER, CALL_HEDGE = randomness.CALL_JITTER, randomness.CALL_HEDGE
+PER_ATTEMPT = np.int64(randomness.PER_ATTEMPT)
 
 compiled = njit(error_model="numpy")
+inlined = njit(error_model="numpy", inline="always")
 entry_point = njit(nogil=True, cache=True, error_model="numpy")
 
 # ------------------------------------------------------------------------------------------------- random numbers
 
 if config.DISABLE_JIT:
+
+    def pointer(words):
+        """In the interpreter an array is good enough."""
+        return words
 
     def mix(key, counter):
         """64 mixed bits as a signed integer."""
@@ -60,6 +69,15 @@ else:
     _GOLDEN = np.uint64(randomness.GOLDEN)
     _FIRST, _SECOND = np.uint64(randomness.MULTIPLIER_1), np.uint64(randomness.MULTIPLIER_2)
     _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+
+    @intrinsic
+    def pointer(context, words):
+        """The address of an array's words: what is passed on is one machine word, and nothing is checked."""
+
+        def generate(context, builder, signature, arguments):
+            return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+        return types.CPointer(words.dtype)(words), generate
 
     @compiled
     def _bits(key, counter):
@@ -263,10 +281,10 @@ def _merge_children(I, F, root):
     """The children of a root as one heap."""
     child = I[root + V_HEAP_CHILD]
     I[root + V_HEAP_CHILD] = 0
-    pairs = 0
+    pairs = NOTHING
     while child:
         other = I[child + V_HEAP_NEXT]
-        following = 0
+        following = NOTHING
         I[child + V_HEAP_NEXT] = 0
         I[child + V_HEAP_PREVIOUS] = 0
         if other:
@@ -277,7 +295,7 @@ def _merge_children(I, F, root):
         I[pair + V_HEAP_NEXT] = pairs
         pairs = pair
         child = following
-    heap = 0
+    heap = NOTHING
     while pairs:
         following = I[pairs + V_HEAP_NEXT]
         I[pairs + V_HEAP_NEXT] = 0
@@ -539,7 +557,7 @@ def resolve(I, F, resource, now):
         contended = total > F[resource + R_CAPACITY]
         if contended:
             level = share_out(I, F, resource)
-    due, due_group = INF, 0
+    due, due_group = INF, NOTHING
     for position in range(count):
         group = I[groups + position]
         if not I[group + G_THROTTLED]:
@@ -621,10 +639,10 @@ def fire(I, F, resource, now):
 def bucket_of(value, sub_buckets):
     """See ``sim.measures.bucket_of``."""
     if value <= 0.0:
-        return 0
+        return NOTHING
     mantissa, exponent = math.frexp(value)
     index = (exponent - LOWEST) * sub_buckets + int((mantissa - 0.5) * (2 * sub_buckets))
-    return min(max(index, 0), sub_buckets * OCTAVES - 1)
+    return min(max(index, NOTHING), sub_buckets * OCTAVES - 1)
 
 
 @compiled
@@ -978,7 +996,7 @@ def take_down(I, F, top, orphan):
     visit = top
     while True:
         call = I[visit + V_CHILD]
-        below = 0
+        below = NOTHING
         while call and not below:
             if not I[call + C_ENDED]:
                 forget_trial(I, F, call)
@@ -988,7 +1006,7 @@ def take_down(I, F, top, orphan):
                     if started and not below:
                         I[leg + LEG_VISIT] = 0
                         I[started + V_CALL] = 0
-                        keep = not I[I[call + C_POLICY] + Q_CANCEL] or (orphan and visit == top)
+                        keep = not I[I[call + C_POLICY] + Q_CANCEL] or (orphan == YES and visit == top)
                         if not keep and I[started + V_STATE] != GONE:
                             below = started
             if not below:
@@ -1009,12 +1027,12 @@ def take_down(I, F, top, orphan):
         visit = up
 
 
-@compiled
+@inlined
 def abort(I, F, visit):
     """The caller does not want the visit any more."""
     if I[visit + V_STATE] == GONE:
         return
-    take_down(I, F, visit, False)
+    take_down(I, F, visit, NO)
     leave(I, F, I[visit + V_POD], visit)
     free_visit(I, F, visit)
 
@@ -1141,7 +1159,7 @@ def arrive(I, F, call, leg):
     visit = I[H_FREE_VISIT]
     I[H_FREE_VISIT] = I[visit + V_NEXT_FREE]
     I[H_FREE_VISITS] -= 1
-    hedge = CALL_HEDGE if leg != call + C_LEGS else 0
+    hedge = CALL_HEDGE if leg != call + C_LEGS else NOTHING
     operation = I[call + C_OPERATION]
     I[visit + V_SERIAL] = I[H_SERIAL]
     I[visit + V_CALL] = call
@@ -1169,7 +1187,7 @@ def balance(I, F, service, client, u):
     """The endpoint for a new connection, 0 without any."""
     count, first = I[service + S_COUNT], I[service + S_ENDPOINTS]
     if count == 0:
-        return 0
+        return NOTHING
     chosen = first
     if I[service + S_STICKY]:
         best = 0
@@ -1204,7 +1222,7 @@ def balance(I, F, service, client, u):
 @compiled
 def nic_of(I, F, node):
     """The network card of a node, 0 without one."""
-    return I[I[H_NODES] + NODE * node + N_NIC] if node >= 0 else 0
+    return I[I[H_NODES] + NODE * node + N_NIC] if node >= 0 else NOTHING
 
 
 @compiled
@@ -1284,14 +1302,14 @@ def next_attempt(I, F, call):
     connect(I, F, call, call + C_LEGS)
 
 
-@compiled
+@inlined
 def begin_call(I, F, call):
     """A call begins."""
     I[I[call + C_POLICY] + Q_CALLS] += 1
     next_attempt(I, F, call)
 
 
-@compiled
+@inlined
 def timed_out(I, F, policy, sequence):
     """The first timeout of a policy may be due; those that were taken off the list do not count."""
     call = I[policy + Q_FIRST]
@@ -1394,24 +1412,24 @@ def next_of_trace(I, F, source):
         I[source + U_TIMER] = set_timer(I, F, time, K_ARRIVAL, source)
 
 
-@compiled
+@inlined
 def start_source(I, F, source, users):
     """A source begins at time 0."""
     if I[source + U_KIND] == CLOSED:
         for user in range(users):
-            think(I, F, source, user, 0)
+            think(I, F, source, user, NOTHING)
     elif I[source + U_KIND] == OPEN:
         next_gap(I, F, source)
     else:
         next_of_trace(I, F, source)
 
 
-@compiled
+@inlined
 def source_fires(I, F, source):
     """An arrival of an open source or a trace."""
     number = I[source + U_NUMBER]
     I[source + U_NUMBER] = number + 1
-    position = -1
+    position = ANY
     if I[source + U_KIND] == OPEN:
         next_gap(I, F, source)
     else:
@@ -1424,7 +1442,7 @@ def source_fires(I, F, source):
 # ------------------------------------------------------------------------------------------------- visits
 
 
-@compiled
+@inlined
 def finish(I, F, visit, status):
     """The answer is ready: free the worker, then tell the caller."""
     pod, call = I[visit + V_POD], I[visit + V_CALL]
@@ -1467,7 +1485,7 @@ def free_children(I, F, visit):
     I[visit + V_CHILD_LAST] = 0
 
 
-@compiled
+@inlined
 def call_from(I, F, visit, instruction, key, mode):
     """A visit calls a service."""
     call = new_call(I, F)
@@ -1618,7 +1636,7 @@ def take_token(I, F, limit):
     return allowed
 
 
-@compiled
+@inlined
 def execute(I, F, visit, instruction):
     """Begin an instruction that is no call; True if the visit must wait."""
     code, key = I[instruction + X_CODE], I[visit + V_KEY]
@@ -1651,7 +1669,7 @@ def execute(I, F, visit, instruction):
     return False
 
 
-@compiled
+@inlined
 def resume(I, F, visit):
     """Finish the instruction that the visit waited for; True if it must wait again."""
     step, instruction = I[visit + V_STEP], I[visit + V_AT]
@@ -1717,7 +1735,7 @@ def run(I, F, visit):
 # ------------------------------------------------------------------------------------------------- the loop
 
 
-@compiled
+@inlined
 def timer_fires(I, F, sequence, kind, thing):
     """What a timer does; one that was put off or belongs to something gone does nothing."""
     if kind == K_VISIT:
@@ -1741,7 +1759,7 @@ def timer_fires(I, F, sequence, kind, thing):
         else:
             source, user, number = I[thing + C_SOURCE], I[thing + C_USER], I[thing + C_NUMBER]
             key = mix(mix(I[source + U_REQUEST_KEY], user), number)
-            new_request(I, F, thing, source, number, user, key, -1)
+            new_request(I, F, thing, source, number, user, key, ANY)
     elif kind == K_MEMORY:
         if I[thing + P_MEMORY_TIMER] == sequence:
             I[thing + P_MEMORY_TIMER] = 0
@@ -1766,11 +1784,8 @@ def lacks_room(I, F):
     return I[H_LOG_CAPACITY] > 0 and I[H_LOG_SIZE] + fan > I[H_LOG_CAPACITY]
 
 
-_cache_before, config.CACHE_DIR = config.CACHE_DIR, cache_directory(config.CACHE_DIR)
-
-
-@entry_point
-def advance(I, F, until):
+@inlined
+def run_until(I, F, until):
     """Run all events up to and including ``until``: DONE, or NOTICE, or GROW to be called again with larger tables."""
     while True:
         while I[H_READY_SIZE] > 0:
@@ -1817,7 +1832,7 @@ def kill_pod(I, F, pod, state):
     I[pod + P_MEMORY_TIMER] = 0
     visit = I[pod + P_FIRST]
     while visit:
-        take_down(I, F, visit, state == POD_BLACKHOLE)
+        take_down(I, F, visit, YES if state == POD_BLACKHOLE else NO)
         I[visit + V_STATE] = GONE
         visit = I[visit + V_POD_NEXT]
     visit = I[pod + P_FIRST]
@@ -1838,7 +1853,7 @@ def kill_pod(I, F, pod, state):
         visit = following
 
 
-@compiled
+@inlined
 def stop_accounts(I, F):
     """Book everything up to now; changes nothing that happens later."""
     for slot in range(I[H_POD_COUNT]):
@@ -1849,9 +1864,9 @@ def stop_accounts(I, F):
         account(I, F, I[I[I[H_RESOURCES] + order] + R_MAIN_GROUP], F[H_NOW])
 
 
-@entry_point
-def control(I, F, order, thing, number, value):
-    """What the platform does at this instant: one entry point, so that there is little to compile and to load."""
+@inlined
+def obey(I, F, order, thing, number, value):
+    """What the platform does at this instant."""
     if order == DO_KILL:
         kill_pod(I, F, thing, number)
     elif order == DO_DIRTY:
@@ -1868,6 +1883,18 @@ def control(I, F, order, thing, number, value):
         wait_for_arrival(I, F, thing)
     elif order == DO_ACCOUNT:
         stop_accounts(I, F)
+
+
+_cache_before, config.CACHE_DIR = config.CACHE_DIR, cache_directory(config.CACHE_DIR)
+
+
+@entry_point
+def advance(integers, floats, until, order, thing, number, value):
+    """The one way in, so that there is one thing to compile and to load: advance, or obey if there is an ``order``."""
+    if order >= 0:
+        obey(pointer(integers), pointer(floats), order, thing, number, value)
+        return DONE
+    return run_until(pointer(integers), pointer(floats), until)
 
 
 config.CACHE_DIR = _cache_before

@@ -8,6 +8,14 @@ Names in comments: f = float, @ = address, # = index of the program, otherwise a
 
 from __future__ import annotations
 
+import numpy as np
+
+
+def numbers(first: int, end: int | None = None) -> tuple[np.int64, ...]:
+    """Like ``range``, as numpy integers: numba would compile a function anew for every literal Python integer."""
+    return tuple(np.int64(value) for value in (range(first) if end is None else range(first, end)))
+
+
 # Header, at address 0.
 (
     H_NONE,
@@ -57,7 +65,7 @@ from __future__ import annotations
     H_LOG_SIZE,
     H_LOG_CAPACITY,  # 0: no log
     HEADER,
-) = range(47)
+) = numbers(47)
 
 # A group of threads that share a rate: a pod's, or the transfers of a link or a disk.
 (
@@ -87,7 +95,7 @@ from __future__ import annotations
     G_THROTTLED_S,  # f
     G_THROTTLED_PERIODS,
     GROUP,
-) = range(26)
+) = numbers(26)
 
 # A pod: a group and more.
 (
@@ -121,9 +129,9 @@ from __future__ import annotations
     P_REFUSED,
     P_MEMORY_MAX,  # f
     POD,
-) = range(GROUP, GROUP + 30)
+) = numbers(GROUP, GROUP + 30)
 
-POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = range(4)
+POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
 
 # A resource: machine, link or disk bandwidth.
 (
@@ -142,12 +150,12 @@ POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = range(4)
     R_BINS,  # @ of floats, 0: none
     R_MAIN_GROUP,  # @ the background load of a machine, the transfers of a line
     RESOURCE,
-) = range(15)
+) = numbers(15)
 
-N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = range(5)
+N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = numbers(5)
 """A node: up, @ link, @ resource, @ group of the background load."""
 
-(L_RTT, L_LOSS, L_UP, LINK) = range(GROUP, GROUP + 4)
+(L_RTT, L_LOSS, L_UP, LINK) = numbers(GROUP, GROUP + 4)
 """A link is a group (its resource follows): rtt f, loss f, up."""
 
 (
@@ -161,7 +169,7 @@ N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = range(5)
     D_WRITE,  # f
     D_SLOWDOWN,  # f
     DISK,
-) = range(GROUP, GROUP + 10)
+) = numbers(GROUP, GROUP + 10)
 
 (
     S_BALANCE,
@@ -172,17 +180,17 @@ N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = range(5)
     S_ENDPOINTS,  # @ of (pod @, weight f, deadline f, slot)
     S_TOTAL_WEIGHT,  # f
     SERVICE,
-) = range(8)
-BALANCE_RANDOM, BALANCE_ROUND_ROBIN, BALANCE_LEAST = range(3)
-ENDPOINT = 4
+) = numbers(8)
+BALANCE_RANDOM, BALANCE_ROUND_ROBIN, BALANCE_LEAST = numbers(3)
+ENDPOINT = np.int64(4)
 
-O_SERVICE, O_FIRST, O_LAST, O_INDEX, OPERATION = range(5)
+O_SERVICE, O_FIRST, O_LAST, O_INDEX, OPERATION = numbers(5)
 """An operation: @ service, @ first instruction, @ after the last, #."""
 
 # An instruction: code, a law, and what the code needs.
-(X_CODE, X_LAW, X_A, X_B, X_C, X_1, X_2, X_3, X_4, X_5, X_6, INSTRUCTION) = range(12)
-(X_CPU, X_WAIT, X_CALL, X_CACHE, X_DISK, X_TRANSFER, X_DENY, X_LIMIT, X_HOLD) = range(9)
-SEQUENTIAL, PARALLEL, ASYNC = range(3)
+(X_CODE, X_LAW, X_A, X_B, X_C, X_1, X_2, X_3, X_4, X_5, X_6, INSTRUCTION) = numbers(12)
+(X_CPU, X_WAIT, X_CALL, X_CACHE, X_DISK, X_TRANSFER, X_DENY, X_LIMIT, X_HOLD) = numbers(9)
+SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
 
 # A policy at its call site.
 (
@@ -206,7 +214,7 @@ SEQUENTIAL, PARALLEL, ASYNC = range(3)
     Q_LAST,
     Q_ARMED,  # sequence of the one timer in the heap, 0: none
     POLICY,
-) = range(20)
+) = numbers(20)
 
 # A source.
 (
@@ -235,9 +243,9 @@ SEQUENTIAL, PARALLEL, ASYNC = range(3)
     U_POLICY,  # @
     U_INDEX,
     SOURCE,
-) = range(25)
-OPEN, CLOSED, TRACE = range(3)
-MIX = 3
+) = numbers(25)
+OPEN, CLOSED, TRACE = numbers(3)
+MIX = np.int64(3)
 
 # A visit.
 (
@@ -274,8 +282,8 @@ MIX = 3
     V_TRACE,  # @
     V_ROOT,  # number of the request
     VISIT,
-) = range(33)
-(IN_QUEUE, READY, ON_TIMER, FLOWING, CALLING, IN_DISK_QUEUE, ON_DISK, HOLDING, GONE) = range(9)
+) = numbers(33)
+(IN_QUEUE, READY, ON_TIMER, FLOWING, CALLING, IN_DISK_QUEUE, ON_DISK, HOLDING, GONE) = numbers(9)
 (
     STEP_BEGIN,
     STEP_NEXT,
@@ -286,7 +294,7 @@ MIX = 3
     STEP_CALLED,
     STEP_JOINED,
     STEP_FINISH,
-) = range(9)
+) = numbers(9)
 
 # A call.
 (
@@ -318,28 +326,28 @@ MIX = 3
     C_ROOT,  # number of the request
     C_TRACE,  # @
     C_LEGS,  # two legs
-) = range(28)
-LEG_ACTIVE, LEG_VISIT, LEG_TIMER, LEG_POD, LEG = range(5)
+) = numbers(28)
+LEG_ACTIVE, LEG_VISIT, LEG_TIMER, LEG_POD, LEG = numbers(5)
 CALL = C_LEGS + 2 * LEG
 
 # A series: outcomes, then two histograms.
-(E_ARRIVED, E_IN_FLIGHT, E_EDGE, E_ATTEMPTS, E_SUM, E_SQUARES, E_ROUTE, E_OPERATION, E_OUTCOMES) = range(9)
+(E_ARRIVED, E_IN_FLIGHT, E_EDGE, E_ATTEMPTS, E_SUM, E_SQUARES, E_ROUTE, E_OPERATION, E_OUTCOMES) = numbers(9)
 E_HISTOGRAMS = E_OUTCOMES + 9
 
 # A route: bins of arrivals, served, failed, latency; exemplars.
-(W_ARRIVED, W_SERVED, W_FAILED, W_LATENCY, W_EXEMPLARS, W_EXEMPLAR_COUNT, ROUTE) = range(7)
+(W_ARRIVED, W_SERVED, W_FAILED, W_LATENCY, W_EXEMPLARS, W_EXEMPLAR_COUNT, ROUTE) = numbers(7)
 
 # The visits of one request, and an exemplar made of them.
-T_OWNER, T_COUNT, T_HOPS = range(3)
-MAX_HOPS = 24
-(HOP_POD, HOP_OPERATION, HOP_ARRIVED, HOP_STARTED, HOP_ENDED, HOP) = range(6)
+T_OWNER, T_COUNT, T_HOPS = numbers(3)
+MAX_HOPS = np.int64(24)
+(HOP_POD, HOP_OPERATION, HOP_ARRIVED, HOP_STARTED, HOP_ENDED, HOP) = numbers(6)
 TRACE_RECORD = T_HOPS + MAX_HOPS * HOP
-(M_SERIES, M_ARRIVED, M_LATENCY, M_OUTCOME, M_ATTEMPTS, M_COUNT, M_HOPS) = range(7)
+(M_SERIES, M_ARRIVED, M_LATENCY, M_OUTCOME, M_ATTEMPTS, M_COUNT, M_HOPS) = numbers(7)
 EXEMPLAR = M_HOPS + MAX_HOPS * HOP
-TRACES = 1024
+TRACES = np.int64(1024)
 """Requests whose visits are noted at the same time; beyond it requests are counted but not traced."""
 
-LOG_ENTRY = 7
+LOG_ENTRY = np.int64(7)
 
 # Kinds of timers, the low bits of a heap entry's payload.
 (
@@ -356,12 +364,12 @@ LOG_ENTRY = 7
     K_THINK,
     K_EDGE,
     K_MEMORY,
-) = range(13)
-KIND_BITS = 4
+) = numbers(13)
+KIND_BITS = np.int64(4)
 
 # What advance returns, and kinds of notices.
-DONE, NOTICE, GROW = range(3)
-NOTICE_OOM, NOTICE_DRAINED = range(2)
+DONE, NOTICE, GROW = numbers(3)
+NOTICE_OOM, NOTICE_DRAINED = numbers(2)
 
 # What the platform may order.
-(DO_KILL, DO_DIRTY, DO_HOLD, DO_UNHOLD, DO_WATCH_MEMORY, DO_START_SOURCE, DO_WAIT_FOR_ARRIVAL, DO_ACCOUNT) = range(8)
+(DO_KILL, DO_DIRTY, DO_HOLD, DO_UNHOLD, DO_WATCH_MEMORY, DO_START_SOURCE, DO_WAIT_FOR_ARRIVAL, DO_ACCOUNT) = numbers(8)

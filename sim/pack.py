@@ -236,6 +236,9 @@ def _tournament(memory: Memory, places: Layout) -> None:
     leaves = 1 << max(count - 1, 1).bit_length()
     tree = memory.allocate(2 * leaves)
     memory.F[tree : tree + leaves] = math.inf
+    for node in range(leaves - 1, 0, -1):  # the first leaf below every inner node
+        lowest = 2 * node >= leaves
+        memory.I[tree + leaves + node] = 2 * node - leaves if lowest else memory.I[tree + leaves + 2 * node]
     memory.I[at.H_TREE], memory.I[at.H_TREE_SIZE] = tree, leaves
     table = memory.allocate(max(count, 1))
     memory.I[table : table + count] = places.resources
