@@ -1,0 +1,75 @@
+"""The README's commands and snippets work as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _block(mark: str) -> str:
+    found = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)```", README, re.S)
+    assert found is not None, mark
+    return found[1].strip()
+
+
+def _run(arguments: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stowplan", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=280, check=False)
+
+
+def test_main_command_makes_an_environment_installs_and_runs_node_loss() -> None:
+    make, install, run = (part.strip() for part in _block("main command").split("&&"))
+    assert make == "python3 -m venv .venv"
+    assert shlex.split(install)[:2] == [".venv/bin/pip", "install"]
+    assert run == ".venv/bin/stowplan run scenarios/node-loss.yaml"
+
+
+@pytest.mark.slow
+def test_main_command_prints_a_verdict_and_writes_the_reports(tmp_path: Path) -> None:
+    words = shlex.split(_block("main command").split("&&")[-1])
+    done = _run([*words[1:], "-o", str(tmp_path / "report"), "--set", "run.replications=2"])
+    assert done.returncode == 0, done.stderr
+    assert "pods are placed on 3 nodes" in " ".join(done.stdout.split())
+    written = {path.name for path in (tmp_path / "report").iterdir()}
+    assert written == {"report.html", "report.md", "report.json", "report.junit.xml", "tables"}
+
+
+def test_test_command_is_what_ci_runs() -> None:
+    assert _block("test command").endswith(".venv/bin/pytest -q")
+    assert "test command" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_scenario_of_the_table_exists_and_every_scenario_is_in_the_table() -> None:
+    named = set(re.findall(r"^\| `([a-z-]+)` \|", README, re.M))
+    assert named == {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [line for line in README.splitlines() if line.startswith(("stowplan place", "stowplan graph", "stowplan render"))],
+)
+def test_readme_command_works_on_the_reference_platform(line: str, tmp_path: Path) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    tree = str(ROOT / "scenarios" / "homelab" / "overlays" / "production")
+    done = _run([tree if word == "path/to/tree" else word for word in words], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_python_snippet_runs() -> None:
+    snippets = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(snippets) == 1
+    done = subprocess.run(
+        [sys.executable, "-c", snippets[0]], capture_output=True, text=True, cwd=ROOT, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nextcloud.home.example.org" in done.stdout
