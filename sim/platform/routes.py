@@ -74,7 +74,10 @@ def compile_routes(
     platform: Platform, workloads: Iterable[Workload], dependencies: Dependencies = NO_DEPENDENCIES
 ) -> tuple[RouteModel, ...]:
     """The needs of every way into the platform. ``workloads`` include an implicit CoreDNS, which every call by name
-    inside the cluster then needs."""
+    inside the cluster then needs.
+
+    Routes to services that an incompletely rendered tree does not show are left out (:func:`unseen_routes`).
+    """
     behind = _selected(platform, list(workloads))
     dns = DNS_SERVICE if DNS_SERVICE in behind or platform.get("Service", "kube-system", "kube-dns") else ""
     secret = default_tls(platform)
@@ -82,8 +85,24 @@ def compile_routes(
     return tuple(
         _model(route, behind, dependencies, dns, tls)
         for route in entry_routes(platform)
-        if route.backends or route.internal
+        if (route.backends or route.internal) and not _unseen(platform, route, behind)
     )
+
+
+def unseen_routes(platform: Platform) -> tuple[str, ...]:
+    """Routes that lead to something the tree does not show, because a chart or a remote file could not be had."""
+    behind = _selected(platform, [])
+    return tuple(route.id for route in entry_routes(platform) if _unseen(platform, route, behind))
+
+
+def _unseen(platform: Platform, route: EntryRoute, behind: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a backend is not there or selects nothing, in a tree of which a part is missing."""
+    if platform.rendered.complete:
+        return False
+    manual = {
+        f"Service {item.namespace}/{item.name}" for item in platform.services if not mapping(item.spec.get("selector"))
+    }
+    return any(not behind.get(backend.service) and backend.service not in manual for backend in route.backends)
 
 
 def _certificates(platform: Platform) -> dict[str, str]:
@@ -116,6 +135,8 @@ def _model(
     wants: dict[str, None] = {}
     for service in dict.fromkeys([*guards, *(backend.service for backend in route.backends)]):
         hard, soft = _closure(service, behind, dependencies)
+        hard = tuple(item for item in hard if behind.get(item))
+        soft = tuple(item for item in soft if behind.get(item))
         # Calls inside the cluster go by name; so does the question to a guard, but not the step to a backend.
         by_name = bool(hard) or service in guards
         needs[service] = (*hard, dns) if by_name and dns and service != dns else hard
@@ -137,7 +158,10 @@ def _model(
 def _closure(
     service: str, behind: Mapping[str, tuple[str, ...]], dependencies: Dependencies
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Services that a service needs through its workloads, transitively, and those it wants; itself left out."""
+    """Services that a service needs through its workloads, transitively, and those it wants; itself left out.
+
+    What nothing in the tree answers for cannot come or go in a simulation; the caller leaves it out.
+    """
     hard: dict[str, None] = {}
     soft: dict[str, None] = {}
     stack = [service]

@@ -201,6 +201,7 @@ def survive_each_node(
     program = prepare_platform(
         platform, placement, quiet, timings=timings, apps=apps, routes=routes, dependencies=dependencies
     )
+    asleep = _down_at_rest(program, seed, replication)
     losses: list[NodeLoss] = []
     for node in cluster.nodes:
         simulation = PlatformSimulation(program, seed=seed, replication=replication, detail=False, cron=False)
@@ -221,9 +222,19 @@ def survive_each_node(
         )
         losses.extend(
             _loss(name, route.route, route.outages, route.degradations, pending + stuck, horizon_s)
+            if route.route not in asleep
+            else NodeLoss(name, route.route, None, 0.0, f"down before any node is lost: {asleep[route.route]}")
             for route in log.routes.values()
         )
     return losses
+
+
+def _down_at_rest(program: PlatformProgram, seed: int, replication: int) -> dict[str, str]:
+    """Routes that nobody can reach although nothing has happened, and why."""
+    simulation = PlatformSimulation(program, seed=seed, replication=replication, detail=False, cron=False)
+    simulation.run(1.0)
+    routes = simulation.log().routes.values()
+    return {item.route: item.outages[0].cause for item in routes if item.outages and item.outages[0].end is None}
 
 
 def _stuck(pod: PodSim) -> str:
@@ -245,8 +256,8 @@ def _loss(
     return NodeLoss(
         node=node,
         route=route,
-        outage_s=None if lasting else sum((item.end or horizon_s) - item.start for item in outages),
-        degraded_s=sum((item.end or horizon_s) - item.start for item in degradations),
+        outage_s=None if lasting else sum(((item.end or horizon_s) - item.start for item in outages), 0.0),
+        degraded_s=sum(((item.end or horizon_s) - item.start for item in degradations), 0.0),
         cause=worst.cause if worst is not None else "",
         pending=pending,
     )

@@ -317,3 +317,12 @@ def test_two_nodes_lost_at_once_are_tainted_ten_seconds_apart():
     log = simulate_platform(tree, cluster, placement, w.exact(faults=faults), seed=1, routes=(WEB,), until=3000.0)
     times = [event.t for event in log.events if event.kind == "TaintAdded"]
     assert times[1] - times[0] == pytest.approx(10.0)
+
+
+def test_a_route_that_is_down_at_rest_is_not_blamed_on_a_node():
+    tree = w.platform(w.deployment("web", cpu="7"), w.service("web"))
+    cluster = w.cluster()
+    placement = place_platform(tree, cluster, seed=1)
+    losses = survive_each_node(tree, cluster, placement, w.exact(), seed=1, routes=(WEB,))
+    assert {item.outage_s for item in losses} == {None}
+    assert losses[0].cause.startswith("down before any node is lost: 0/3 nodes are available: 3 Insufficient cpu.")
