@@ -14,7 +14,7 @@ from models.errors import RenderError
 from models.gitops import argo, flux
 from models.gitops.folders import Tree, read_file
 from models.helm.source import ChartSource
-from models.objects import KubeObject, Missing, ObjectKey, Rendered, dig
+from models.objects import KubeObject, Missing, ObjectKey, Origin, Rendered, dig
 from models.operators.kinds import CLUSTER_SCOPED
 from models.render import find_repository, kustomization_file, render_tree, walk, without_secrets
 
@@ -66,6 +66,7 @@ def render_whole(
 def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource) -> Rendered:
     """``rendered`` and all that its Applications, Flux Kustomizations and HelmReleases add to it."""
     state = _State(Tree(repository.resolve(), charts), list(rendered.objects), list(rendered.missing))
+    state.initial = rendered.objects
     state.keys = {item.key for item in rendered.objects}
     state.done = {f"path {root}" for root in rendered.roots if root not in (".", "")}
     state.roots = list(rendered.roots)
@@ -121,6 +122,7 @@ class _State:
     done: set[str] = field(default_factory=set)
     roots: list[str] = field(default_factory=list)
     followed: set[tuple[ObjectKey, str]] = field(default_factory=set)
+    initial: tuple[KubeObject, ...] = ()
 
     def follow(self, item: KubeObject) -> None:
         """Add what one object brings, the first time it is seen."""
@@ -147,23 +149,35 @@ class _State:
             yield item
 
     def _flux(self, item: KubeObject) -> None:
-        """A Flux Kustomization; what the tree rendered of its folder as it stands gives way to what Flux applies."""
         found = flux.kustomization_objects(self.tree, item, flux.index(self.objects))
-        files = {entry.origin for entry in found.objects}
-        stale = {entry.key for entry in self.objects if entry.origin in files}
-        if stale:
-            self.objects = [entry for entry in self.objects if entry.key not in stale]
-            self.keys -= stale
         self._add(found, str(item.spec.get("targetNamespace") or ""))
 
     def _add(self, found: Rendered, namespace: str) -> None:
-        for item in found.objects:
-            placed = _placed(item, namespace)
+        """Add objects; what the tree itself rendered of the same lines, less determined, gives way to them."""
+        arrived = [_placed(item, namespace) for item in found.objects]
+        by_origin: dict[Origin, list[KubeObject]] = {}
+        for item in arrived:
+            by_origin.setdefault(item.origin, []).append(item)
+        stale = {
+            id(entry) for entry in self.initial if any(_is_raw(entry, item) for item in by_origin.get(entry.origin, ()))
+        }
+        if stale:
+            self.keys -= {entry.key for entry in self.objects if id(entry) in stale}
+            self.objects = [entry for entry in self.objects if id(entry) not in stale]
+        for placed in arrived:
             if placed.key not in self.keys:
                 self.keys.add(placed.key)
                 self.objects.append(placed)
         self.missing += [entry for entry in found.missing if entry not in self.missing]
         self.roots += [root for root in found.roots if root and root not in self.roots]
+
+
+def _is_raw(raw: KubeObject, item: KubeObject) -> bool:
+    """Whether ``raw`` is ``item`` as it stands in the file: the same object, or one without namespace or variables."""
+    if raw.kind != item.kind:
+        return False
+    same_name = raw.name == item.name or "${" in raw.name
+    return raw.key == item.key or (same_name and (raw.namespace in ("", item.namespace) or "${" in raw.namespace))
 
 
 def _placed(item: KubeObject, namespace: str) -> KubeObject:

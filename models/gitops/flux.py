@@ -17,6 +17,7 @@ from models.gitops.argo import set_value
 from models.gitops.folders import Tree, render_folder
 from models.gitops.overlay import lay_over
 from models.gitops.releases import Release, release_objects
+from models.gitops.repository import is_this_repository
 from models.gitops.substitute import DISABLED, substitute
 from models.objects import KubeObject, Missing, Origin, Rendered, dig, string_map
 from models.operators.make import mapping, maps
@@ -44,7 +45,7 @@ def kustomization_objects(tree: Tree, item: KubeObject, known: Known) -> Rendere
     """What a Flux Kustomization applies: its folder, built, patched, put in its namespace and substituted."""
     path = str(item.spec.get("path") or "./")
     source = mapping(item.spec.get("sourceRef"))
-    folder = tree.folder(path.removeprefix("./")) if source.get("kind") in (None, "GitRepository") else None
+    folder = tree.folder(path.removeprefix("./")) if _is_here(tree, item, source, path, known) else None
     if folder is None or not folder.is_dir():
         what = f"{path} of {source.get('kind', 'GitRepository')} {source.get('name', '')}".rstrip()
         reason = "this repository has no such folder"
@@ -63,6 +64,22 @@ def kustomization_objects(tree: Tree, item: KubeObject, known: Known) -> Rendere
     return Rendered(
         tuple(_substituted(entry, variables, complete) for entry in found.objects), found.missing, found.roots
     )
+
+
+def _is_here(tree: Tree, item: KubeObject, source: Mapping[str, Any], path: str, known: Known) -> bool:
+    """Whether a source is this repository.
+
+    A source that is not in the tree is what Flux was bootstrapped with. Without knowing the repository's remotes, a
+    second GitRepository is another one when the path is its root; any other path counts when it exists here.
+    """
+    kind, name = str(source.get("kind") or "GitRepository"), str(source.get("name") or "")
+    found = _lookup(known, kind, str(source.get("namespace") or item.namespace), name)
+    if found is None or name == "flux-system":
+        return True
+    if kind != "GitRepository" or not is_this_repository(tree.repository, str(found.spec.get("url") or "")):
+        return False
+    several = sum(other == "GitRepository" for other, _, _ in known) > 1
+    return not several or path.strip("./") != ""
 
 
 def variables_of(item: KubeObject, known: Known) -> tuple[dict[str, str], bool]:
@@ -121,7 +138,16 @@ def helm_release_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered
         )
         reason = "its source is not in the tree"
         hides = f"everything that release {release_name} runs"
-        entry = Missing("chart", what, item.origin, reason, hides, release=release_name, namespace=namespace)
+        entry = Missing(
+            "chart",
+            what,
+            item.origin,
+            reason,
+            hides,
+            release=release_name,
+            namespace=namespace,
+            values=_values(item, known),
+        )
         return Rendered((), (entry,))
     origin = Origin(
         item.origin.file,

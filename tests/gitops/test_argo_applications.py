@@ -238,3 +238,17 @@ def test_an_application_set_deploys_every_folder_it_finds(name: str, path: str, 
     )
     rendered = render_whole(tmp_path / "root", repository=tmp_path)
     assert keys(rendered) == {"ApplicationSet argocd/all", "ConfigMap shop/a", "ConfigMap blog/b"}
+
+
+def test_a_folder_that_another_root_includes_is_not_deployed_twice(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "kustomization.yaml": {"resources": ["app.yaml", "shop"]},
+            "app.yaml": application("shop", {"path": "shop"}),
+            "shop/kustomization.yaml": {"resources": ["map.yaml"]},
+            "shop/map.yaml": config("loose"),
+        },
+    )
+    maps = [item for item in render_whole(tmp_path).objects if item.kind == "ConfigMap"]
+    assert [(item.namespace, item.name) for item in maps] == [("prod", "loose")]

@@ -255,3 +255,30 @@ def test_a_chart_of_the_repository_is_rendered_for_a_release(tmp_path: Path) -> 
     made = found(rendered, "ConfigMap", "made")
     assert (made.namespace, made.origin.provenance) == ("apps", "chart")
     assert rendered.complete
+
+
+def test_two_kustomizations_over_one_base_both_stay(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "c/apps.yaml": [flux("dev", "./env/dev"), flux("prod", "./env/prod")],
+            "base/kustomization.yaml": {"resources": ["app.yaml"]},
+            "base/app.yaml": config("app"),
+            "env/dev/kustomization.yaml": {"namespace": "dev", "resources": ["../../base"]},
+            "env/prod/kustomization.yaml": {"namespace": "prod", "resources": ["../../base"]},
+        },
+    )
+    rendered = render_whole(tmp_path)
+    assert sorted(item.namespace for item in rendered.objects if item.kind == "ConfigMap") == ["dev", "prod"]
+
+
+def test_the_root_of_a_second_repository_is_not_this_one(tmp_path: Path) -> None:
+    other = flux("other", "./")
+    other["spec"]["sourceRef"]["name"] = "elsewhere"
+    sources = [source("GitRepository", name, url=f"https://github.com/acme/{name}") for name in ("main", "elsewhere")]
+    for entry in sources:
+        entry["metadata"]["namespace"] = "flux-system"
+    write(tmp_path, {"c/all.yaml": [other, *sources], "apps/app.yaml": config("app")})
+    rendered = render_whole(tmp_path / "c", repository=tmp_path)
+    assert "ConfigMap" not in {item.kind for item in rendered.objects}
+    assert [(item.kind, item.what) for item in rendered.missing] == [("repository", "./ of GitRepository elsewhere")]

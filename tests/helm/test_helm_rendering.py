@@ -1,4 +1,4 @@
-"""Charts found in the tree, the cache or a repository, rendered by the real engine and compared with ``helm template``."""
+"""Charts in the tree, the cache or a repository, rendered by the real engine and compared with ``helm template``."""
 
 from __future__ import annotations
 
