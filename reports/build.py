@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
@@ -40,6 +41,7 @@ from sim.metrics import (
     workload_uses,
 )
 from sim.platform.log import Outage
+from sim.platform.simulation import NodeLoss
 from sim.program import Outcome
 from sim.storage import claim_rows
 from sim.study import Results, Study
@@ -368,12 +370,21 @@ def _losses(evidence: Evidence) -> Table:
             loss.outage_s,
             loss.outage_s is None,
             loss.cause,
-            "; ".join(loss.pending) if loss.outage_s is None else "",
+            "; ".join(_decisive(loss)) if loss.outage_s is None else "",
         )
         for loss in evidence.results.losses
         if loss.outage_s is None or loss.outage_s > 0 or loss.degraded_s > 0
     ]
     return make_table("survival", rows, "Routes that a loss does not touch are left out.")
+
+
+_PINS = re.compile(r"volume ([^/ ]+)/\S+ \([^)]*\) pins (\S+) to ")
+
+
+def _decisive(loss: NodeLoss) -> tuple[str, ...]:
+    """Of the pods that find no place, those that the cause of this route's outage names; all when it names none."""
+    named = [f"{namespace}/{name}-" for namespace, name in _PINS.findall(loss.cause)]
+    return tuple(item for item in loss.pending if item.startswith(tuple(named))) if named else loss.pending
 
 
 def _outages(evidence: Evidence) -> Table:
@@ -475,17 +486,24 @@ def _missing(evidence: Evidence) -> Table:
 
 
 def _timeline(results: Results) -> tuple[Event, ...]:
-    """The first replication's events; past ``MANY_EVENTS`` only what went wrong and what ended it."""
+    """The first replication's events without the routine of jobs; past ``MANY_EVENTS`` only what went wrong."""
     log = results.replications[0].log
-    events = [event for event in log.events if event.t >= 0]
+    events = [event for event in log.events if event.t >= 0 and not _routine(event.severity, event.kind, event.cause)]
     if len(events) > MANY_EVENTS:
         events = [event for event in events if event.severity != "info"][:MANY_EVENTS]
     return tuple(Event(item.t, item.kind, item.subject, item.message, item.cause, item.severity) for item in events)
 
 
+def _routine(severity: str, kind: str, cause: str) -> bool:
+    """Whether an event is only a job doing what it does every few minutes."""
+    return severity == "info" and (kind == "Completed" or cause.startswith("CronJob "))
+
+
 def _lanes(results: Results) -> tuple[Lane, ...]:
     lanes = []
     for lane in results.replications[0].log.pod_lanes:
+        if lane.workload.startswith(("CronJob ", "Job ")):
+            continue
         segments = tuple(
             LaneSegment(max(part.start, 0.0), part.end, part.node, part.state) for part in lane.segments if part.end > 0
         )
