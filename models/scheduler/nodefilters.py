@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from models.objects import dig
 from models.scheduler.nodeinfo import NodeInfo, NodeState
-from models.scheduler.podinfo import WILDCARD_IP, HostPort, PodSpec
+from models.scheduler.podinfo import WILDCARD_IP, HostPort, PodSpec, PreferredNodeTerm
+from models.scheduler.selectors import NodeSelector
 from models.scheduler.status import (
     AFFINITY_CONFLICT,
     NODE_AFFINITY,
+    NODE_ENFORCED,
     NODE_NAME,
     NODE_PORTS,
     NODE_UNSCHEDULABLE,
@@ -65,8 +67,10 @@ def taint_filter(spec: PodSpec, node: NodeInfo) -> Status | None:
     return Status("TaintToleration", (untolerated_reason(taint.key, taint.value),), True)
 
 
-def affinity_filter(spec: PodSpec, node: NodeInfo) -> Status | None:
-    """NodeAffinity: nodeSelector and the required terms."""
+def affinity_filter(spec: PodSpec, node: NodeInfo, added: NodeSelector | None = None) -> Status | None:
+    """NodeAffinity: what the profile adds for all pods, then nodeSelector and the required terms."""
+    if added is not None and not added.matches(node.labels, node.name):
+        return Status("NodeAffinity", (NODE_ENFORCED,), True)
     if matches_node(spec, node):
         return None
     return Status("NodeAffinity", (NODE_AFFINITY,), True)
@@ -123,9 +127,9 @@ def taint_score(spec: PodSpec, node: NodeInfo) -> int:
     return count_untolerated_preferences(node.taints, spec.tolerations)
 
 
-def affinity_score(spec: PodSpec, node: NodeInfo) -> int:
-    """NodeAffinity raw score: the sum of the weights of the preferred terms that match the node."""
-    return sum(item.weight for item in spec.preferred_nodes if item.term.matches(node.labels, node.name))
+def affinity_score(spec: PodSpec, node: NodeInfo, added: Sequence[PreferredNodeTerm] = ()) -> int:
+    """NodeAffinity raw score: the weights of the preferred terms, the pod's and the profile's, that match the node."""
+    return sum(item.weight for item in (*added, *spec.preferred_nodes) if item.term.matches(node.labels, node.name))
 
 
 def image_score(spec: PodSpec, node: NodeInfo, spread: Mapping[str, int], nodes: int) -> int:

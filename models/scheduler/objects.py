@@ -58,7 +58,7 @@ def _name(manifest: Manifest) -> str:
 
 
 def _namespace(manifest: Manifest) -> str:
-    return str(dig(manifest, "metadata", "namespace", default="default"))
+    return str(dig(manifest, "metadata", "namespace") or "default")
 
 
 def _namespace_labels(manifest: Manifest) -> Mapping[str, str]:

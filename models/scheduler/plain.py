@@ -111,7 +111,7 @@ class _Cycle:
             nodefilters.unschedulable_filter(pod.spec, info)
             or nodefilters.name_filter(pod.spec, info)
             or nodefilters.taint_filter(pod.spec, info)
-            or nodefilters.affinity_filter(pod.spec, info)
+            or nodefilters.affinity_filter(pod.spec, info, self.profile.added_nodes)
             or nodefilters.ports_filter(pod.spec, node)
             or noderesources.fit_filter(pod, node, self.profile.fit)
             or volumes.restrictions_filter(self.volumes, node, others)
@@ -130,8 +130,8 @@ def raw_scores(
     profile, namespaces, spec = snapshot.profile, snapshot.objects.namespaces, pod.spec
     taints = [nodefilters.taint_score(spec, node.info) for node in chosen]
     found = [("TaintToleration", taints, nodefilters.normalise(taints, reverse=True))]
-    if spec.preferred_nodes:
-        raw = [nodefilters.affinity_score(spec, node.info) for node in chosen]
+    if spec.preferred_nodes or profile.added_preferences:
+        raw = [nodefilters.affinity_score(spec, node.info, profile.added_preferences) for node in chosen]
         found.append(("NodeAffinity", raw, nodefilters.normalise(raw)))
     fit = [noderesources.fit_score(pod, node, profile.fit) for node in chosen]
     found.append(("NodeResourcesFit", fit, fit))

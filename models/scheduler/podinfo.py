@@ -373,7 +373,7 @@ def affinity_term(term: Mapping[str, Any], namespace: str, labels: Mapping[str, 
         for key in term.get(field_name) or ()
         if str(key) in labels
     ]
-    named = frozenset(str(item) for item in term.get("namespaces") or ())
+    named = frozenset(str(item or "default") for item in term.get("namespaces") or ())
     selects = term.get("namespaceSelector")
     if not named and selects is None:
         named = frozenset((namespace,))

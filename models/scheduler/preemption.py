@@ -191,7 +191,7 @@ def parse_budgets(snapshot: Snapshot) -> list[Budget]:
             selector = label_selector(dig(manifest, "spec", "selector"))
         except SelectorError:
             continue
-        namespace = str(dig(manifest, "metadata", "namespace", default="default"))
+        namespace = str(dig(manifest, "metadata", "namespace") or "default")
         status = manifest.get("status")
         allowed = (
             _allowance(manifest, namespace, selector, snapshot)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from models.scheduler.noderesources import FitScoring
-from models.scheduler.podinfo import CPU, MEMORY, SpreadConstraint
+from models.scheduler.podinfo import CPU, MEMORY, PreferredNodeTerm, SpreadConstraint
+from models.scheduler.selectors import NodeSelector
 from models.scheduler.spread import SYSTEM_DEFAULTS
 
 SCORE_PLUGINS = (
@@ -42,7 +43,7 @@ class Profile:
 
     ``spread_defaults`` are the default topology spread constraints, ``system_defaulted`` whether they are the built-in
     ones (which also score nodes without a zone label). ``min_candidates`` and ``min_candidate_percent`` bound how many
-    nodes a preemption tries.
+    nodes a preemption tries. ``added_nodes`` and ``added_preferences`` are NodeAffinity's ``addedAffinity``, parsed.
     """
 
     weights: Mapping[str, int] = field(default_factory=_default_weights)
@@ -55,3 +56,5 @@ class Profile:
     min_candidates: int = 100
     min_candidate_percent: int = 10
     preemption: bool = True
+    added_nodes: NodeSelector | None = None
+    added_preferences: tuple[PreferredNodeTerm, ...] = ()

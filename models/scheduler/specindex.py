@@ -21,7 +21,7 @@ from models.scheduler.noderesources import (
 )
 from models.scheduler.podinfo import CPU, EPHEMERAL, MEMORY, PODS, PodSpec, is_scalar
 from models.scheduler.profile import Profile
-from models.scheduler.status import NODE_AFFINITY, NODE_PORTS, TOO_MANY_PODS, Status, insufficient
+from models.scheduler.status import NODE_AFFINITY, NODE_ENFORCED, NODE_PORTS, TOO_MANY_PODS, Status, insufficient
 
 FloatArray = NDArray[np.float64]
 Where = IntArray | slice
@@ -121,6 +121,9 @@ class SpecIndex:
             refusal = nodefilters.taint_filter(spec, node)
             if refusal is not None:
                 self.refuse(codes, members == number, refusal)
+        if self._profile.added_nodes is not None:
+            enforced = Status("NodeAffinity", (NODE_ENFORCED,), True)
+            self.refuse(codes, ~labels.node_selector(self._profile.added_nodes), enforced)
         refusal = Status("NodeAffinity", (NODE_AFFINITY,), True)
         self.refuse(codes, ~labels.affinity(spec), refusal)
         return codes
@@ -138,10 +141,11 @@ class SpecIndex:
         return values[members] if values.any() else None
 
     def _preferred(self, labels: NodeLabels) -> IntArray | None:
-        if not self._spec.preferred_nodes:
+        terms = (*self._profile.added_preferences, *self._spec.preferred_nodes)
+        if not terms:
             return None
         raw = np.zeros(len(self._core.nodes), np.int64)
-        for weight, term in self._spec.preferred_nodes:
+        for weight, term in terms:
             raw += weight * labels.term(term)
         return raw
 

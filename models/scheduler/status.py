@@ -12,6 +12,7 @@ from typing import NamedTuple
 NODE_UNSCHEDULABLE = "node(s) were unschedulable"
 NODE_NAME = "node(s) didn't match the requested node name"
 NODE_AFFINITY = "node(s) didn't match Pod's node affinity/selector"
+NODE_ENFORCED = "node(s) didn't match scheduler-enforced node affinity"
 NODE_PORTS = "node(s) didn't have free ports for the requested pod ports"
 TOO_MANY_PODS = "Too many pods"
 DISK_CONFLICT = "node(s) had no available disk"

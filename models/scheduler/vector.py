@@ -396,7 +396,7 @@ class _Memory:
         zeros = np.zeros(chosen.size, np.int64)
         taints = zeros if index.taints is None else index.taints[chosen]
         yield "TaintToleration", taints, _normalise(taints, reverse=True)
-        if pod.spec.preferred_nodes:
+        if pod.spec.preferred_nodes or self.profile.added_preferences:
             preferred = zeros if index.preferred is None else index.preferred[chosen]
             yield "NodeAffinity", preferred, _normalise(preferred)
         fit = index.fit_score[chosen]

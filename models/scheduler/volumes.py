@@ -148,25 +148,25 @@ def volume_belongs_to(volume: Manifest, claim: Manifest) -> bool:
 
 
 def prefilter(pod: PodInfo, objects: Objects) -> VolumeState:
-    """The pod's claims sorted into bound and delayed; raises :class:`PodRefused` in the order of the plugins."""
+    """What all volume plugins need to know about the pod; raises :class:`PodRefused` in the order of the plugins."""
     if not pod.spec.uses_claims:
         return VolumeState(pod, objects)
-    exclusive = _exclusive_claims(pod, objects)
+    exclusive = exclusive_claims(pod, objects)
+    bound, delayed = sort_claims(pod, objects)
+    return VolumeState(pod, objects, bound, delayed, tuple(zones(pod, objects)), exclusive)
+
+
+def sort_claims(pod: PodInfo, objects: Objects) -> tuple[tuple[Manifest, ...], tuple[Manifest, ...]]:
+    """VolumeBinding: the pod's bound claims, and those that wait for a node. Raises :class:`PodRefused`."""
     claims = [_usable_claim(pod, name, ephemeral, objects) for name, ephemeral in claim_names(pod)]
-    bound, delayed, immediate = [], [], []
-    for claim in claims:
-        if is_bound(claim, objects):
-            bound.append(claim)
-        elif _binds_late(claim, objects) and not dig(claim, "spec", "volumeName"):
-            delayed.append(claim)
-        else:
-            immediate.append(claim)
-    if immediate:
+    bound = tuple(claim for claim in claims if is_bound(claim, objects))
+    unbound = [claim for claim in claims if not is_bound(claim, objects)]
+    if not all(_binds_late(claim, objects) and not dig(claim, "spec", "volumeName") for claim in unbound):
         raise PodRefused("VolumeBinding", UNBOUND_IMMEDIATE)
-    return VolumeState(pod, objects, tuple(bound), tuple(delayed), tuple(_zones(pod, objects)), exclusive)
+    return bound, tuple(unbound)
 
 
-def _exclusive_claims(pod: PodInfo, objects: Objects) -> frozenset[str]:
+def exclusive_claims(pod: PodInfo, objects: Objects) -> frozenset[str]:
     """VolumeRestrictions: names of the pod's ReadWriteOncePod claims."""
     names = set()
     for name, ephemeral in claim_names(pod):
@@ -215,7 +215,7 @@ def _binds_late(claim: Manifest, objects: Objects) -> bool:
     return found is not None and found.get("volumeBindingMode") == "WaitForFirstConsumer"
 
 
-def _zones(pod: PodInfo, objects: Objects) -> Iterable[tuple[str, frozenset[str]]]:
+def zones(pod: PodInfo, objects: Objects) -> Iterable[tuple[str, frozenset[str]]]:
     """VolumeZone: the zone and region labels of the pod's bound volumes."""
     for name, ephemeral in claim_names(pod):
         claim = find_claim(pod, name, objects)
