@@ -26,6 +26,10 @@ from models.objects import Manifest
 _FOLDER = "charts"
 
 
+class UnreadableValuesError(Exception):
+    """Values that a model cannot read, because they are of other types than the chart's own."""
+
+
 class ChartModel(Entry):
     """One model: the chart, the version it was written from, what it leaves out, and its objects.
 
@@ -91,13 +95,22 @@ def _aliases() -> Mapping[str, str]:
 
 
 def model_chart(request: ChartRequest) -> Modelled | None:
-    """What the catalogue makes of a request; None when it has no model of the chart."""
+    """What the catalogue makes of a request; None when it has no model of the chart.
+
+    Raises:
+        UnreadableValuesError: the values do not have the form that the model reads.
+    """
     chart = request.name.rpartition("/")[2]
     model = load_model(chart)
     if model is None or not model.fits(request.repo, request.version):
         return None
     release = request.release or chart
-    return Modelled(list(_make(model, request.values, release, request.namespace, request.version)), model)
+    try:
+        made = list(_make(model, request.values, release, request.namespace, request.version))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # A model trusts the form of the chart's values; what a person wrote there may be anything.
+        raise UnreadableValuesError(f"the values do not have the form that the model of {chart} reads") from error
+    return Modelled(made, model)
 
 
 def _make(

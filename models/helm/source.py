@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from models.charts import Modelled, model_chart
+from models.charts import Modelled, UnreadableValuesError, model_chart
 from models.errors import Problem, RenderError, Where
 from models.helm.dependencies import missing_dependencies
 from models.helm.engine import EngineError, engine_name, render_chart
@@ -46,11 +46,18 @@ class ChartSource:
         real = self._rendered(request, chart) if chart is not None else None
         if real is not None and chart is not None:
             return [*real, *self._dependencies(request, chart)]
-        made = model_chart(request) if self.model else None
+        made = self._model(request) if self.model else None
         if made is None:
             return None
         self._modelled.setdefault(request.origin, []).append((request, made))
         return made.objects
+
+    def _model(self, request: ChartRequest) -> Modelled | None:
+        try:
+            return model_chart(request)
+        except UnreadableValuesError as error:
+            self._reasons.setdefault(request.origin, str(error))
+            return None
 
     def _dependencies(self, request: ChartRequest, chart: Path) -> list[Manifest]:
         """What the dependencies bring that the chart does not carry; those that cannot be had are noted."""

@@ -16,7 +16,7 @@ def verify_chart(chart: str, path: Path, values: Path | None, release: str, name
     Raises:
         InputError: no such model, no such chart, unreadable values, or Helm does not render the chart.
     """
-    from models.charts import load_model, model_chart, model_names
+    from models.charts import UnreadableValuesError, load_model, model_chart, model_names
     from models.charts.verify import compare
     from models.helm import EngineError, render_chart
     from models.kustomize.charts import ChartRequest
@@ -45,7 +45,10 @@ def verify_chart(chart: str, path: Path, values: Path | None, release: str, name
         chart_home=path.parent,
         local=path,
     )
-    made = model_chart(request)
+    try:
+        made = model_chart(request)
+    except UnreadableValuesError as error:
+        raise InputError(Problem(Where(str(values)), str(error), "compare them with the chart's values")) from error
     try:
         real = render_chart(path, given, release=release or chart, namespace=namespace, skip_hooks=True)
     except EngineError as error:

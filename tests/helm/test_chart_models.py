@@ -325,3 +325,22 @@ def test_verify_lists_each_difference(capsys: pytest.CaptureFixture[str]) -> Non
     assert "Service default/reflector-web object: the model says nothing, the chart present" in lines
     assert "Deployment default/reflector-web replicas: the model says 1, the chart 2" in lines
     assert main(["catalog", "verify", "reflector", "--chart", str(CHARTS / "reflector")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("chart", "values"),
+    [
+        ("app-template", {"controllers": {"main": {"containers": {"main": {"image": 5, "env": "x"}}}}, "service": 3}),
+        ("app-template", {"persistence": {"a": {"type": [1]}}, "controllers": {"main": {"type": {}}}}),
+        ("traefik", {"ports": {"web": {"port": "eighty", "expose": {"default": True}}}}),
+        ("traefik", {"ports": 5, "service": []}),
+        ("crowdsec", {"lapi": {"persistentVolume": "no"}}),
+        ("grafana", {"ingress": {"enabled": True, "hosts": [[]]}}),
+    ],
+)
+def test_odd_values_never_stop_a_tree(chart: str, values: dict[str, Any], tmp_path: Path) -> None:
+    entry = {"name": chart, "releaseName": chart, "repo": "https://charts.example.org", "valuesInline": values}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"helmCharts": [entry]}))
+    rendered = render_whole(tmp_path, cache=tmp_path / "none")
+    assert [item.what for item in rendered.missing] == [f"{chart} from https://charts.example.org"]
+    read_platform(rendered)
