@@ -41,6 +41,7 @@ from sim.metrics import (
     workload_uses,
 )
 from sim.platform.log import Outage
+from sim.platform.routes import unseen_routes
 from sim.platform.simulation import NodeLoss
 from sim.program import Outcome
 from sim.storage import claim_rows
@@ -605,6 +606,10 @@ def _not_covered(study: Study) -> Iterable[str]:
     idle = [route.id for route in study.routes if route.id not in study.compiled.program.routes]
     if idle:
         yield f"Routes without traffic in this scenario: {', '.join(idle)}."
+    unseen = unseen_routes(study.platform)
+    if unseen:
+        listed = ", ".join(str(item) for item in unseen[:12])
+        yield f"Routes whose backend or proxy is not in the tree, so that their outages are unknown: {listed}."
     yield "Latency inside the internet and inside clients, browser rendering, and DNS look-ups of clients."
     yield "Kernel effects below the CPU quota: page cache, NUMA, CPU frequency and heat."
     unset = [
