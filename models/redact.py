@@ -12,8 +12,9 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def redact(item: KubeObject) -> KubeObject:
     """``item`` without the values of a core/v1 Secret, and without the copy that kubectl keeps in an annotation."""
     manifest = item.manifest
-    annotations = item.metadata.get("annotations")
-    has_copy = isinstance(annotations, dict) and _LAST_APPLIED in annotations
+    written = item.metadata.get("annotations")
+    annotations = written if isinstance(written, dict) else {}
+    has_copy = _LAST_APPLIED in annotations
     if not is_secret(manifest) and not has_copy:
         return item
     cleaned: Manifest = dict(manifest)
