@@ -16,7 +16,7 @@ from models.gitops.overlay import lay_over
 from models.gitops.releases import Release, release_objects
 from models.gitops.repository import is_this_repository
 from models.objects import KubeObject, Missing, Origin, Rendered, dig
-from models.operators.make import mapping, maps
+from models.operators.make import items, mapping, maps
 from models.render import walk
 
 GROUP = "argoproj.io"
@@ -86,7 +86,7 @@ def _matrix(tree: Tree, generators: list[Any]) -> list[dict[str, Any]]:
 
 
 def _merge(tree: Tree, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    keys = [str(key) for key in settings.get("mergeKeys") or []]
+    keys = [str(key) for key in items(settings.get("mergeKeys"))]
     lists = [_generate(tree, generator, {}) for generator in maps(settings.get("generators"))]
     if not lists:
         return []
@@ -115,13 +115,19 @@ def _git(tree: Tree, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
                     found.setdefault(folder, {"path": _path_facts(folder)})
     elements = list(found.values())
     for entry in maps(settings.get("files")):
-        for file in sorted(tree.repository.glob(str(entry.get("path") or "").lstrip("/"))):
-            elements += _file_elements(tree, file)
+        for file in _files(tree):
+            if _glob(file.relative_to(tree.repository).as_posix(), str(entry.get("path") or "")):
+                elements += _file_elements(tree, file)
     return elements
 
 
 def _folders(tree: Tree) -> list[str]:
     return [folder.relative_to(tree.repository).as_posix() for folder in walk(tree.repository)][1:]
+
+
+def _files(tree: Tree) -> Iterator[Path]:
+    for folder in walk(tree.repository):
+        yield from (file for file in sorted(folder.iterdir()) if file.is_file())
 
 
 def _glob(path: str, pattern: str) -> bool:
@@ -150,8 +156,8 @@ def _file_elements(tree: Tree, file: Path) -> list[dict[str, Any]]:
         return []
     folder = name.rpartition("/")[0]
     facts = {**_path_facts(folder), "filename": file.name}
-    items = [item for value in contents for item in (value if isinstance(value, list) else [value])]
-    return [{**item, "path": facts} for item in items if isinstance(item, dict)]
+    entries = [entry for value in contents for entry in (value if isinstance(value, list) else [value])]
+    return [{**entry, "path": facts} for entry in entries if isinstance(entry, dict)]
 
 
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
@@ -220,7 +226,7 @@ def _path_source(
         found = render_folder(tree, folder, recurse=recurse, **options)
         fields = mapping(source.get("kustomize"))
         over = {ours: fields.get(theirs) for theirs, ours in _KUSTOMIZE.items()}
-        over["images"] = [_image(entry) for entry in over["images"] or []]
+        over["images"] = [_image(entry) for entry in items(over["images"])]
         yield key, lay_over(found, over, repository=tree.repository, base=folder, origin=item.origin)
 
 
@@ -242,7 +248,7 @@ def _release(
 ) -> Release:
     helm = mapping(source.get("helm"))
     values: dict[str, Any] = {}
-    for name in helm.get("valueFiles") or []:
+    for name in items(helm.get("valueFiles")):
         values = merge_values(values, _value_file(tree, str(name), folder, named))
     values = merge_values(values, _yaml_map(helm.get("values")))
     values = merge_values(values, mapping(helm.get("valuesObject")))

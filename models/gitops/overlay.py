@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from models import kustomize
-from models.errors import RenderError
+from models.errors import InputError
 from models.objects import KubeObject, Missing, Origin, Rendered
+from models.operators.make import items
 
 _FILE = "objects.json"
 
@@ -38,12 +39,12 @@ def lay_over(
         folder = Path(name).resolve()
         lines = [json.dumps(item.manifest) for item in rendered.objects]
         (folder / _FILE).write_text("\n---\n".join(lines) + "\n", encoding="utf-8")
-        wanted["components"] = _components(wanted.get("components") or [], folder, repository, base)
+        wanted["components"] = _components(items(wanted.get("components")), folder, repository, base)
         content = {"resources": [_FILE], **{key: value for key, value in wanted.items() if value}}
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         try:
             built = kustomize.build(folder, repository=folder)
-        except RenderError as error:
+        except InputError as error:
             what = error.problems[0].what
             entry = Missing("generator", "patches of a GitOps object", origin, what, "what they would change")
             return Rendered(rendered.objects, (*rendered.missing, entry), rendered.roots)
