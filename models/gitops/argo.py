@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -193,32 +193,31 @@ def sources(item: KubeObject) -> list[dict[str, Any]]:
     return several or ([dict(item.spec["source"])] if isinstance(item.spec.get("source"), dict) else [])
 
 
-def application_objects(tree: Tree, item: KubeObject) -> Iterator[tuple[str, Rendered]]:
-    """What each source of an Application deploys, with a text that identifies the source."""
+def application_objects(tree: Tree, item: KubeObject, roots: Container[str] = ()) -> Iterator[Rendered]:
+    """What each source of an Application deploys, except folders of ``roots`` that it deploys as they stand."""
     listed = sources(item)
     named = {str(source["ref"]): source for source in listed if source.get("ref")}
     for source in listed:
         if source.get("chart"):
             release = _release(tree, item, source, named)
-            yield f"chart {release.name}/{release.release}", release_objects(tree, release)
-        elif source.get("path"):
+            yield release_objects(tree, release)
+        elif source.get("path") and (source.get("kustomize") or str(source["path"]).strip("/") not in roots):
             yield from _path_source(tree, item, source, named)
 
 
 def _path_source(
     tree: Tree, item: KubeObject, source: Mapping[str, Any], named: Mapping[str, Any]
-) -> Iterator[tuple[str, Rendered]]:
+) -> Iterator[Rendered]:
     path, url = str(source["path"]), str(source.get("repoURL") or "")
     folder = tree.folder(path) if is_this_repository(tree.repository, url) else None
-    key = f"path {path.strip('/')}"
     if folder is None:
         what = f"{path} of {url}"
-        yield key, Rendered((), (Missing("repository", what, item.origin, "it is another repository", "its objects"),))
+        yield Rendered((), (Missing("repository", what, item.origin, "it is another repository", "its objects"),))
     elif folder.is_file():
-        yield key, read_file(tree, folder)
+        yield read_file(tree, folder)
     elif (folder / "Chart.yaml").is_file():
         release = _release(tree, item, source, named, folder)
-        yield f"{key} {release.release}", release_objects(tree, release)
+        yield release_objects(tree, release)
     else:
         directory = mapping(source.get("directory"))
         recurse = directory.get("recurse") is True
@@ -227,7 +226,7 @@ def _path_source(
         fields = mapping(source.get("kustomize"))
         over = {ours: fields.get(theirs) for theirs, ours in _KUSTOMIZE.items()}
         over["images"] = [_image(entry) for entry in items(over["images"])]
-        yield key, lay_over(found, over, repository=tree.repository, base=folder, origin=item.origin)
+        yield lay_over(found, over, repository=tree.repository, base=folder, origin=item.origin)
 
 
 def _image(entry: Any) -> Any:

@@ -68,7 +68,7 @@ def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource) -> 
     state = _State(Tree(repository.resolve(), charts), list(rendered.objects), list(rendered.missing))
     state.initial = rendered.objects
     state.keys = {item.key for item in rendered.objects}
-    state.done = {f"path {root}" for root in rendered.roots if root not in (".", "")}
+    state.done = set(rendered.roots) - {".", ""}
     state.roots = list(rendered.roots)
     for _ in range(_ROUNDS):
         before = len(state.followed)
@@ -133,9 +133,8 @@ class _State:
             self.followed.add(mark)
             if bringer.group == argo.GROUP:
                 namespace = str(dig(bringer.manifest, "spec", "destination", "namespace") or "")
-                for key, found in argo.application_objects(self.tree, bringer):
-                    if key not in self.done:
-                        self._add(found, namespace)
+                for found in argo.application_objects(self.tree, bringer, self.done):
+                    self._add(found, namespace)
             elif flux.is_kustomization(bringer):
                 self._flux(bringer)
             else:
