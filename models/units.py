@@ -126,6 +126,21 @@ def print_duration(seconds: float) -> str:
     return f"{seconds:.12g}s"
 
 
+def print_rate(per_second: float) -> str:
+    """Events per unit of time, in a unit that needs no exponent (which ``parse_rate`` does not read)."""
+    for unit in ("s", "h", "d"):
+        number = per_second * _RATE_UNITS[unit]
+        if number >= 0.001 or not number:
+            return f"{number:.12g}/{unit}"
+    return f"{per_second * _RATE_UNITS['y']:.12f}/y"
+
+
+def print_bandwidth(bytes_per_second: float) -> str:
+    """Bits per second, in Mbit/s where that needs no exponent (which ``parse_bandwidth`` does not read)."""
+    bits = bytes_per_second * 8
+    return f"{bits / 1e6:.12g}Mbit/s" if bits >= 1000 or not bits else f"{bits:.12g}bit/s"
+
+
 def _schema(examples: list[str], what: str) -> WithJsonSchema:
     return WithJsonSchema({"type": ["string", "number"], "description": what, "examples": examples})
 
@@ -141,7 +156,7 @@ Duration = Annotated[
 Bandwidth = Annotated[
     float,
     BeforeValidator(parse_bandwidth),
-    PlainSerializer(lambda rate: f"{rate * 8 / 1e6:.12g}Mbit/s", return_type=str),
+    PlainSerializer(print_bandwidth, return_type=str),
     _schema(["50Mbit/s", "1Gbit/s", "90MB/s"], "a bandwidth with its unit"),
 ]
 """Bytes per second."""
@@ -157,7 +172,7 @@ Size = Annotated[
 Rate = Annotated[
     float,
     BeforeValidator(parse_rate),
-    PlainSerializer(lambda rate: f"{rate:.12g}/s", return_type=str),
+    PlainSerializer(print_rate, return_type=str),
     _schema(["2/s", "30/min", "500/h"], "events per unit of time"),
 ]
 """Events per second."""

@@ -29,7 +29,7 @@ METRICS: dict[str, tuple[str, ...]] = {
 
 _METRIC = re.compile(r"([a-z_]+)(?:\{route:([^{}]+)\})?")
 _EXPRESSION = re.compile(
-    r"\s*(?:(avg|min|med|max|count|rate)|p\((\d+(?:\.\d+)?)\))\s*(<=|>=|<|>|==|!=)\s*([\d.]+(?:e-?\d+)?)\s*"
+    r"\s*(?:(avg|min|med|max|count|rate)|p\((\d+(?:\.\d+)?)\))\s*(<=|>=|<|>|==|!=)\s*((?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)\s*"
 )
 
 
