@@ -138,11 +138,11 @@ def _volume(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _container(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    special = ("image", "ports", "mounts", "extraMounts", "env", "extraEnv")
+    special = ("image", "ports", "morePorts", "mounts", "extraMounts", "env", "extraEnv")
     result: dict[str, Any] = {"name": name, "image": image(entry.get("image"))}
     result.update({key: value for key, value in entry.items() if key not in special and value not in ({}, [])})
-    ports = entry.get("ports")
-    if isinstance(ports, Mapping) and ports:
+    ports = {**(entry.get("ports") or {}), **(entry.get("morePorts") or {})}
+    if ports:
         result["ports"] = [_container_port(key, value) for key, value in ports.items()]
     variables = [*environment(entry.get("env")), *environment(entry.get("extraEnv"))]
     if variables:
@@ -203,7 +203,8 @@ def service(scope: Scope, part: Mapping[str, Any]) -> Manifest:
     spec: dict[str, Any] = {"type": str(part.get("type") or "ClusterIP")}
     if part.get("headless"):
         spec["clusterIP"] = "None"
-    spec["ports"] = [service_port(name, value) for name, value in (part.get("ports") or {}).items()]
+    ports = {**(part.get("ports") or {}), **(part.get("morePorts") or {})}
+    spec["ports"] = [service_port(name, value) for name, value in ports.items()]
     spec["selector"] = _texts(selector_labels(scope, part))
     spec.update(part.get("spec") or {})
     labels = {**selector_labels(scope, {**part, "selector": None}), **_common(scope), **(part.get("labels") or {})}

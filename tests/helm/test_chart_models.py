@@ -172,7 +172,10 @@ def test_prometheus_keeps_the_requests_and_storage_of_its_values() -> None:
 
 def test_traefik_exposes_the_ports_that_its_values_expose() -> None:
     values = """
-    ports: {metrics: {port: 8082, expose: {default: true}}, web: {exposedPort: 8000}}
+    ports:
+      metrics: {port: 8082, expose: {default: true}}
+      web: {exposedPort: 8000}
+      websecure: {http3: {enabled: true}}
     service: {spec: {loadBalancerIP: 192.168.1.245, externalTrafficPolicy: Local}}
     persistence: {enabled: true, existingClaim: certificates}
     """
@@ -187,7 +190,9 @@ def test_traefik_exposes_the_ports_that_its_values_expose() -> None:
         ("web", 8000),
         ("websecure", 443),
         ("metrics", 9100),
+        ("websecure-http3", 443),
     ]
+    assert spec["ports"][-1]["protocol"] == "UDP"
     pod = found["Deployment", "traefik"]["spec"]["template"]
     assert pod["metadata"]["labels"] == {
         "app.kubernetes.io/name": "traefik",
