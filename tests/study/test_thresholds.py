@@ -69,7 +69,7 @@ def test_values_may_have_fractions_and_exponents(value: str) -> None:
     ],
 )
 def test_what_is_no_threshold_says_what_there_is(key: str, expression: str, says: str) -> None:
-    with pytest.raises(ValueError, match="is not|lies between") as caught:
+    with pytest.raises(ValueError, match=r"is not|lies between") as caught:
         parse_threshold(key, expression)
     assert says in str(caught.value)
 
