@@ -48,7 +48,9 @@ def findings(graph: nx.MultiDiGraph[str], platform: Platform) -> list[Finding]:
         *_shared_claims(graph, platform),
         *_unknown(platform),
     ]
-    return sorted(found, key=lambda item: item.sort_key)
+    # A modelled chart says the same thing twice: in the object that was modelled and in the values it came from.
+    once = {(item.code, item.title, item.subject): item for item in reversed(found)}
+    return sorted(once.values(), key=lambda item: item.sort_key)
 
 
 def _where(origin: Origin, field: str) -> Where:
