@@ -34,9 +34,18 @@ class Column:
 
     def totals(self, counts: IntArray, eligible: BoolArray | None = None) -> IntArray:
         """The sum of ``counts`` (per node) over all (or the eligible) nodes, per slot."""
-        weights = counts if eligible is None else np.where(eligible, counts, 0)
+        weights = counts if eligible is None or eligible.all() else np.where(eligible, counts, 0)
         # bincount adds in float64, which is exact for sums below 2^53.
         return np.bincount(self.slots, weights=weights, minlength=len(self.values) + 1).astype(np.int64)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every node carries the label."""
+        return bool(self.present.all())
+
+    def domains(self, nodes: BoolArray) -> int:
+        """The number of slots that hold at least one of ``nodes``, the slot of nodes without the label included."""
+        return int(np.count_nonzero(np.bincount(self.slots[nodes], minlength=len(self.values) + 1)))
 
     def occupied(self, eligible: BoolArray) -> BoolArray:
         """Which slots hold at least one eligible node; never the slot of nodes without the label."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from models.scheduler import interpod, nodefilters, noderesources, spread, volumes
+from models.scheduler import interpod, nodefilters, noderesources, spread, volumebinding, volumes
 from models.scheduler.decision import Score, TieBreaker
 from models.scheduler.nodeinfo import NodeState
 from models.scheduler.objects import default_selector
@@ -116,7 +116,7 @@ class _Cycle:
             or noderesources.fit_filter(pod, node, self.profile.fit)
             or volumes.restrictions_filter(self.volumes, node, others)
             or volumes.limits_filter(self.volumes, node)
-            or volumes.binding_filter(self.volumes, info)
+            or volumebinding.binding_filter(self.volumes, info)
             or volumes.zone_filter(self.volumes, info)
             or spread.spread_filter(pod, info, self.spread)
             or interpod.interpod_filter(pod, info, self.interpod, self.objects.namespaces)

@@ -15,7 +15,8 @@ from models.scheduler.preemption import preempt
 from models.scheduler.snapshot import Snapshot
 from models.scheduler.status import NO_NODES, PodRefused, Status, fit_error, histogram
 from models.scheduler.vector import VectorEngine
-from models.scheduler.volumes import Binding, find_volumes
+from models.scheduler.volumebinding import find_volumes
+from models.scheduler.volumes import Binding
 from models.scheduler.volumes import prefilter as volume_prefilter
 
 GATED = "Scheduling is blocked due to non-empty scheduling gates"

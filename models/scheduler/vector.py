@@ -10,10 +10,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 
-from models.scheduler import interpod, noderesources, spread, volumes
+from models.scheduler import interpod, noderesources, spread, volumebinding, volumes
 from models.scheduler.core import Core, IntArray
 from models.scheduler.decision import Score, TieBreaker
-from models.scheduler.index import BoolArray, Column, HeldTerms, NodeLabels, PodCounts
+from models.scheduler.index import BoolArray, HeldTerms, NodeLabels, PodCounts
 from models.scheduler.nodeinfo import NodeInfo, NodeState
 from models.scheduler.objects import Objects, default_selector
 from models.scheduler.podinfo import AffinityTerm, PodInfo, PodSpec, SpreadConstraint
@@ -82,7 +82,7 @@ class VectorEngine:
     def best(self, pod: PodInfo, snapshot: Snapshot, tie_breaker: TieBreaker | None) -> int | None:
         """The chosen node, None where no node fits. Raises :class:`PodRefused` when PreFilter refuses the pod."""
         memory = _memory(snapshot)
-        quick = memory.plain_totals(pod, snapshot)
+        quick = memory.plain_totals(pod)
         if quick is not None:
             return _pick(quick, None, snapshot, tie_breaker)
         feasible = np.flatnonzero(memory.refusals(pod, snapshot).codes == 0)
@@ -180,28 +180,29 @@ class _Memory:
             found.refresh()
         return found
 
-    def plain_totals(self, pod: PodInfo, snapshot: Snapshot) -> IntArray | None:
-        """Totals over all nodes (-1 for refusals) for a pod about which no other pod has a say, else None."""
-        if not pod.spec.ordinary or self.default_selector(pod).requirements:
+    def plain_totals(self, pod: PodInfo) -> IntArray | None:
+        """Totals over all nodes (-1 for refusals) for a pod that no inter-pod term concerns, else None."""
+        if not pod.spec.ordinary:
             return None
         anti, others = self.matching(pod)
         if anti or others:
             return None
-        index = self.spec(pod.spec)
+        index, weights = self.spec(pod.spec), self.profile.weights
+        constraints = spread.soft_constraints(pod, self.default_selector(pod), self.profile.spread_defaults)
+        if index.taints is None and index.preferred is None and not constraints:
+            return index.plain
+        good = index.plain >= 0
         total = index.plain
-        if index.taints is None and index.preferred is None:
-            return total
-        weights, good = self.profile.weights, total >= 0
-        result = total
         for plugin, raw in (("TaintToleration", index.taints), ("NodeAffinity", index.preferred)):
             highest = 0 if raw is None else int(raw[good].max(initial=0))
             if raw is not None and highest > 0:
-                sign = -1 if plugin == "TaintToleration" else 1
                 scaled = MAX_SCORE * raw // highest
-                if sign < 0:
-                    scaled = MAX_SCORE - scaled
-                result = result + weights.get(plugin, 0) * scaled
-        return np.where(good, result, -1)
+                # The constant 100 of the reversed score changes no comparison.
+                total = total + weights.get(plugin, 0) * (-scaled if plugin == "TaintToleration" else scaled)
+        if constraints:
+            total = total + weights.get("PodTopologySpread", 0) * self._spread_scores(pod, constraints, good)[1]
+        # The lowest total is that of the reversed taints, -100 times their weight.
+        return np.where(good, total + MAX_SCORE * weights.get("TaintToleration", 0), -1)
 
     def default_selector(self, pod: PodInfo) -> Selector:
         """The selector of system default spreading, remembered by labels and owner; empty with own constraints."""
@@ -265,7 +266,7 @@ class _Memory:
         if self.objects.csi_nodes and state.csi_volumes:
             self._each(found, lambda number: volumes.limits_filter(state, self._state(number)))
         for mask, chosen in self._alike(state):
-            status = volumes.binding_filter(state, chosen)
+            status = volumebinding.binding_filter(state, chosen)
             if status is not None:
                 found.add(mask, status)
         if state.zones:
@@ -275,7 +276,7 @@ class _Memory:
         """Groups of nodes that VolumeBinding cannot tell apart, each with one of its nodes."""
         nodes = self.core.nodes
         masks = []
-        for required in volumes.node_requirements(state):
+        for required in volumebinding.node_requirements(state):
             if required is None:
                 for number, node in enumerate(nodes):
                     single = np.zeros(len(nodes), np.bool_)
@@ -403,8 +404,10 @@ class _Memory:
         yield "NodeResourcesFit", fit, fit
         constraints = spread.soft_constraints(pod, self.default_selector(pod), self.profile.spread_defaults)
         if constraints:
-            require_all = bool(pod.terms.spread) or not self.profile.system_defaulted
-            yield self._spread_scores(pod, constraints, chosen, require_all)
+            candidates = np.zeros(len(self.core.nodes), np.bool_)
+            candidates[chosen] = True
+            raw, normalised = self._spread_scores(pod, constraints, candidates)
+            yield "PodTopologySpread", raw[chosen], normalised[chosen]
         between = self._interpod_scores(pod, chosen)
         if between is not None:
             yield "InterPodAffinity", between, _normalise_interpod(between)
@@ -415,39 +418,29 @@ class _Memory:
         yield "ImageLocality", images, images
 
     def _spread_scores(
-        self, pod: PodInfo, constraints: Sequence[SpreadConstraint], chosen: IntArray, require_all: bool
-    ) -> _Scores:
+        self, pod: PodInfo, constraints: Sequence[SpreadConstraint], candidates: BoolArray
+    ) -> tuple[IntArray, IntArray]:
+        """PodTopologySpread's raw and normalised scores of all nodes; those of ``candidates`` mean something."""
+        require_all = bool(pod.terms.spread) or not self.profile.system_defaulted
         keys = [item.topology_key for item in constraints] if require_all else []
-        kept = np.ones(chosen.size, np.bool_)
+        kept = candidates
         for key in keys:
-            kept &= self.labels.column(key).present[chosen]
-        score = np.zeros(chosen.size)
+            kept = kept & self.labels.column(key).present
+        score = np.zeros(len(self.core.nodes))
         for constraint in constraints:
             column = self.labels.column(constraint.topology_key)
             counts = self._pods_matching(pod.namespace, constraint.selector)
+            offset = float(constraint.max_skew - 1)
             if constraint.topology_key == spread.HOSTNAME:
-                here, size = counts[chosen], int(kept.sum())
+                part = counts * math.log(int(kept.sum()) + 2) + offset
             else:
-                eligible = self._eligible_nodes(pod, constraint, keys)
-                here, size = self._domain_counts(column, counts, eligible, chosen, kept)
-            part = here * math.log(size + 2) + float(constraint.max_skew - 1)
-            score += np.where(column.present[chosen], part, 0.0)
+                totals = column.totals(counts, self._eligible_nodes(pod, constraint, keys))
+                # Nodes without the label count as one more domain, which upstream keys with the empty value.
+                part = (totals * math.log(column.domains(kept) + 2) + offset)[column.slots]
+            score += part if column.complete else np.where(column.present, part, 0.0)
         whole = np.floor(score)
         raw = (whole + (score - whole >= 0.5)).astype(np.int64)
-        raw[~kept] = 0
-        return "PodTopologySpread", raw, _normalise_spread(raw, kept)
-
-    @staticmethod
-    def _domain_counts(
-        column: Column, counts: IntArray, eligible: BoolArray, chosen: IntArray, kept: BoolArray
-    ) -> tuple[IntArray, int]:
-        """Matching pods in each chosen node's domain, and the number of domains among the candidates.
-
-        Without the label counts as one more domain, which upstream keys with the empty value.
-        """
-        totals = column.totals(counts, eligible)
-        slots = column.slots[chosen]
-        return totals[slots], int(np.unique(slots[kept]).size)
+        return np.where(kept, raw, 0), _normalise_spread(raw, kept)
 
     def _interpod_scores(self, pod: PodInfo, chosen: IntArray) -> IntArray | None:
         own = [(item.term.topology_key, self._own_term(item.term), item.weight) for item in pod.terms.preferred]
@@ -474,9 +467,7 @@ def _normalise(scores: IntArray, *, reverse: bool = False) -> IntArray:
 
 
 def _normalise_spread(scores: IntArray, kept: BoolArray) -> IntArray:
-    known = scores[kept]
-    low = int(known.min()) if known.size else 0
-    high = int(known.max()) if known.size else 0
+    low, high = int(scores.min(where=kept, initial=2**62)), int(scores.max(where=kept, initial=0))
     if high == 0:
         return np.where(kept, MAX_SCORE, 0)
     return np.where(kept, MAX_SCORE * (high + low - scores) // high, 0)

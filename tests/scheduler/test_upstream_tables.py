@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from models.scheduler import interpod, nodefilters, noderesources, spread, volumes
+from models.scheduler import interpod, nodefilters, noderesources, spread, volumebinding, volumes
 from models.scheduler.nodeinfo import NodeState, parse_node
 from models.scheduler.objects import Objects, default_selector
 from models.scheduler.podinfo import PodInfo, PodParser, normal_image, parse_preferred_nodes
@@ -247,7 +247,7 @@ def binding_filter(case: Case) -> None:
         assert refused(claims) == case["prefilter"]
         return
     state = volumes.VolumeState(pod, objects, *claims)
-    found = [verdict(volumes.binding_filter(state, item.info)) for item in states]
+    found = [verdict(volumebinding.binding_filter(state, item.info)) for item in states]
     assert found == [wanted(item) for item in case["want"] or [None] * len(states)]
 
 
