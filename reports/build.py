@@ -120,7 +120,14 @@ def _verdict(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Verdict:
     failed = [item for item in evidence.thresholds if not item.held]
     stuck = [item for item in evidence.rollouts if item.verdict == "stuck"]
     refused = [item for item in evidence.quotas if "refused" in item.verdict]
-    sentences = [*_fits(evidence), *_incident(evidence, metrics), *_survival(evidence), *_quota_words(evidence)]
+    partial = _partial(evidence)
+    sentences = [
+        *partial,
+        *_fits(evidence),
+        *_incident(evidence, metrics),
+        *_survival(evidence),
+        *_quota_words(evidence),
+    ]
     sentences += _growth_words(evidence.growth)
     if waiting:
         headline = f"It does not fit: {len(waiting)} of {len(evidence.study.placement.pods)} pods find no place"
@@ -143,7 +150,19 @@ def _verdict(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Verdict:
         return Verdict("warn", headline, tuple(sentences))
     if risky:
         return Verdict("warn", f"{headline}, but not every route survives the loss of a node", tuple(sentences))
+    if partial:
+        return Verdict("warn", f"{headline}, as far as the tree shows", tuple(sentences))
     return Verdict("pass", headline, tuple(sentences))
+
+
+def _partial(evidence: Evidence) -> list[str]:
+    missing = evidence.study.platform.rendered.missing
+    if not missing:
+        return []
+    modelled = sum(entry.modelled for entry in missing)
+    what = f"{len(missing)} charts, remote files or plugins could not be had"
+    rest = f"{modelled} of them are modelled from the chart catalogue; what the others hide is in no number"
+    return [f"This is a partial view: {what}. {rest}."]
 
 
 def _must_survive(evidence: Evidence) -> bool:
@@ -599,7 +618,9 @@ def _assumptions(evidence: Evidence) -> Iterable[Assumption]:
 def _not_covered(study: Study) -> Iterable[str]:
     missing = study.platform.rendered.missing
     if missing:
-        yield f"{len(missing)} charts, remote files or plugins of the tree could not be had: what they run is not here."
+        modelled = sum(entry.modelled for entry in missing)
+        yield f"{len(missing) - modelled} charts, remote files or plugins that could not be had: what they run is not here."
+        yield f"{modelled} charts are modelled from the catalogue: only their workloads, services and claims."
     if study.platform.unknown_kinds:
         listed = ", ".join(f"{count} {kind}" for kind, count in study.platform.unknown_kinds.items())
         yield f"Objects whose meaning is not modelled: {listed}."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from models.errors import Where
 from models.findings import Finding, Severity
 from models.graph.analysis import findings as graph_findings
+from models.objects import Missing
 from models.platform import Workload
 from sim.growth import Trial
 from sim.headroom import QuotaHeadroom, RolloutCheck
@@ -304,17 +305,24 @@ def _throttled(evidence: Evidence) -> list[Finding]:
 
 
 def _unseen(evidence: Evidence) -> list[Finding]:
-    return [
-        Finding(
-            "NOT-SEEN",
-            Severity.INFO if entry.modelled else Severity.WARNING,
-            f"{entry.kind} {entry.what} could not be had{' and is modelled' if entry.modelled else ''}",
-            entry.what,
-            Where(entry.origin.file, entry.origin.line),
-            tuple(filter(None, (entry.reason, entry.hides))),
-            "put the chart into the tree or render it with helm"
-            if entry.kind == "chart"
-            else "keep a copy in the tree",
-        )
-        for entry in evidence.study.platform.rendered.missing
-    ]
+    """One finding per chart, and one per file that names remote resources."""
+    groups: dict[tuple[str, str, bool, str], list[Missing]] = {}
+    for entry in evidence.study.platform.rendered.missing:
+        own = entry.what if entry.kind == "chart" else ""
+        groups.setdefault((entry.kind, entry.origin.file, entry.modelled, own), []).append(entry)
+    return [_unseen_group(entries) for entries in groups.values()]
+
+
+def _unseen_group(entries: Sequence[Missing]) -> Finding:
+    first = entries[0]
+    what = f"{first.kind} {first.what}" if len(entries) == 1 else f"{len(entries)} {first.kind} resources"
+    lines = [f"{entry.what}: {entry.reason}; hides {entry.hides or 'what it declares'}" for entry in entries]
+    return Finding(
+        "NOT-SEEN",
+        Severity.INFO if first.modelled else Severity.WARNING,
+        f"{what} could not be had{' and is modelled' if first.modelled else ''}",
+        first.what if len(entries) == 1 else first.origin.file,
+        Where(first.origin.file, first.origin.line),
+        tuple(lines),
+        "put the chart into the tree, or allow --fetch" if first.kind == "chart" else "keep a copy in the tree",
+    )
