@@ -109,7 +109,7 @@ def quota_headroom(placement: Placement, checks: Iterable[RolloutCheck], wanted:
             for pod in placement.pods
         )
         # A limit of 0 forbids the thing on purpose: nothing is missing while nothing is used.
-        free = 1.0 - peak.nano / hard.nano if hard.nano else float(not peak.nano)
+        free = (hard.nano - peak.nano) / hard.nano if hard.nano else float(not peak.nano)
         verdict = "fits" if free >= wanted else "tight"
         if refused is not None:
             verdict, workload = "rollout refused", refused.workload
