@@ -38,7 +38,7 @@ def arrival_time(since: float, need: float, rates: Floats, segment: float, offse
         rate = rates[number % count] * factor
         room = rate * (end - since)
         if rate > 0.0 and need <= room:
-            return since + need / rate
+            return float(since + need / rate)
         idle = idle + 1 if rate <= 0.0 else 0
         need -= room
         since = end

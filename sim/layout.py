@@ -1,19 +1,23 @@
 """Where things are in the kernel's memory.
 
-The compiled engine keeps its whole state in one array of 64-bit words that is seen both as integers (``I``) and as floats
-(``F``). A thing is a record at an address, and ``I[visit + V_POD]`` is a field of it, so a reference is an address, tables
-grow without anything being moved, and a function needs two arguments to reach everything. Address 0 means "none".
+The compiled engine keeps its whole state in one array of 64-bit words that is seen both as integers (``I``) and as
+floats (``F``). A thing is a record at an address, and ``I[visit + V_POD]`` is a field of it, so a reference is an
+address, tables grow without anything being moved, and a function needs two arguments to reach everything. Address 0
+means "none".
 Names in comments: f = float, @ = address, # = index of the program, otherwise an integer.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 
-def numbers(first: int, end: int | None = None) -> tuple[np.int64, ...]:
+def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     """Like ``range``, as numpy integers: numba would compile a function anew for every literal Python integer."""
-    return tuple(np.int64(value) for value in (range(first) if end is None else range(first, end)))
+    values = range(first) if end is None else range(first, end)
+    return cast("tuple[int, ...]", tuple(np.int64(value) for value in values))
 
 
 # Header, at address 0.

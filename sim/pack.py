@@ -83,7 +83,7 @@ class Memory:
         log, capacity = int(self.I[at.H_LOG_SIZE]), int(self.I[at.H_LOG_CAPACITY])
         if capacity and log + need > capacity:
             capacity = 2 * capacity + 2 * need
-            self.I[at.H_LOG] = self.move(int(self.I[at.H_LOG]), at.LOG_ENTRY * log, at.LOG_ENTRY * capacity)
+            self.I[at.H_LOG] = self.move(int(self.I[at.H_LOG]), int(at.LOG_ENTRY * log), int(at.LOG_ENTRY * capacity))
             self.I[at.H_LOG_CAPACITY] = capacity
         self._make_room_for_the_woken(need)
 
@@ -164,7 +164,7 @@ def _header(memory: Memory, program: Program, log: bool) -> None:
     memory.I[at.H_READY] = memory.allocate(2 * 4)
     if log:
         memory.I[at.H_LOG_CAPACITY] = 1024
-        memory.I[at.H_LOG] = memory.allocate(at.LOG_ENTRY * 1024)
+        memory.I[at.H_LOG] = memory.allocate(int(at.LOG_ENTRY * 1024))
 
 
 # ------------------------------------------------------------------------------------------------- hardware
@@ -323,7 +323,7 @@ def pack_endpoints(
     """Write the endpoints (slot, address) of a service."""
     if len(pods) > memory.I[service + at.S_ROOM]:
         room = 2 * len(pods)
-        memory.I[service + at.S_ENDPOINTS] = memory.allocate(at.ENDPOINT * room)
+        memory.I[service + at.S_ENDPOINTS] = memory.allocate(int(at.ENDPOINT * room))
         memory.I[service + at.S_ROOM] = room
     first, total = int(memory.I[service + at.S_ENDPOINTS]), 0.0
     for index, (slot, address) in enumerate(pods):
@@ -431,7 +431,7 @@ def _source(
     address = memory.allocate(at.SOURCE)
     rates = memory.allocate(len(source.rates))
     trace = memory.allocate(2 * len(source.trace))
-    mixture = memory.allocate(at.MIX * len(source.mix))
+    mixture = memory.allocate(int(at.MIX * len(source.mix)))
     words, numbers = memory.I, memory.F
     words[address + at.U_KIND] = at.CLOSED if source.users else at.TRACE if source.trace else at.OPEN
     words[address + at.U_GAP_KEY] = signed(mix(key, 2 * index))
@@ -479,7 +479,7 @@ def _measures(memory: Memory, program: Program, places: Layout) -> None:
             block = memory.allocate(program.bins * width)
             memory.I[route + part] = block
             places.measured.append((block, program.bins * width))
-        exemplars = memory.allocate(at.EXEMPLAR * program.exemplars)
+        exemplars = memory.allocate(int(at.EXEMPLAR * program.exemplars))
         memory.I[route + at.W_EXEMPLARS] = exemplars
         places.routes.append(route)
     for route_index, operation in program.series():
@@ -493,7 +493,7 @@ def _measures(memory: Memory, program: Program, places: Layout) -> None:
     sojourn = memory.allocate(words)
     memory.I[at.H_SOJOURN] = sojourn
     places.measured.append((sojourn, words))
-    stack = memory.allocate(at.TRACES)
+    stack = memory.allocate(int(at.TRACES))
     memory.I[at.H_TRACES], memory.I[at.H_TRACES_SIZE] = stack, at.TRACES
-    traces = memory.allocate(at.TRACES * at.TRACE_RECORD)
+    traces = memory.allocate(int(at.TRACES * at.TRACE_RECORD))
     memory.I[stack : stack + at.TRACES] = traces + at.TRACE_RECORD * np.arange(at.TRACES)
