@@ -49,9 +49,7 @@ def problems(**parts: Any) -> list[str]:
     scenario = baseline()
     spec = scenario.spec.model_copy(update=parts)
     cluster = build_cluster(spec.cluster)
-    found = check_targets(
-        scenario.model_copy(update={"spec": spec}), platform(), cluster, entry_routes(platform())
-    )
+    found = check_targets(scenario.model_copy(update={"spec": spec}), platform(), cluster, entry_routes(platform()))
     return [str(problem) for problem in found]
 
 
