@@ -1710,6 +1710,8 @@ def run(I, F, visit):
     elif step != STEP_BEGIN:
         if resume(I, F, visit):
             return
+        if I[visit + V_FAILED]:
+            I[visit + V_AT] = last
     while True:
         at = I[visit + V_AT]
         parallel = at < last and I[at + X_CODE] == X_CALL and I[at + X_5] == PARALLEL
@@ -1728,6 +1730,8 @@ def run(I, F, visit):
         if waits:
             return
         I[visit + V_AT] += INSTRUCTION
+        if I[visit + V_FAILED] and not parallel:
+            I[visit + V_AT] = last
     failed = I[visit + V_FAILED]
     finish(I, F, visit, failed if failed else (DEGRADED if I[visit + V_DEGRADED] else SERVED))
 

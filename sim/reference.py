@@ -139,7 +139,6 @@ class ReferenceEngine:
         self.recorder = Recorder(program)
         self.notices: list[Notice] = []
         self.serials = self.threads = 0
-        self.horizon = 0.0
         self.pending: dict[int, Event | None] = {}
         self.resources: list[Resource] = []
         self.machines = [self._resource(node.cores, node.speed, True) for node in program.nodes]
@@ -174,7 +173,7 @@ class ReferenceEngine:
 
     @property
     def now(self) -> float:
-        return max(float(self.clock.now), self.horizon)
+        return float(self.clock.now)
 
     def advance(self, until: float) -> Stop:
         clock = self.clock
@@ -185,7 +184,8 @@ class ReferenceEngine:
             if clock.peek() > until:
                 break
             clock.step()
-        self.horizon = max(self.horizon, until)
+        if self.clock.now < until < math.inf:
+            clock.skip_to(until)
         return Stop(self.now)
 
     def _busy_instant(self) -> bool:
@@ -320,6 +320,7 @@ class ReferenceEngine:
 
     def _begin_pod(self, pod: Pod) -> None:
         pod.state, pod.started, pod.stress, pod.oom_told = "up", self.now, 0.0, False
+        pod.idle_since = self.now
         self.idle_cores[pod.station.node] += pod.station.idle_cores
         if pod.station.idle_cores > 0.0:
             self._set_system_load(pod.station.node)

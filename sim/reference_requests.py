@@ -66,6 +66,10 @@ Steps = Generator[Event, Any, None]
 class Clock(simpy.Environment):
     """SimPy's environment with the ranks of this engine among the events of one instant."""
 
+    def skip_to(self, time: float) -> None:
+        """Let time pass in which nothing happens."""
+        self._now = time
+
     def ready(self, event: Event) -> None:
         """The event happens now, after those that were made ready before."""
         event._ok, event._value = True, None
@@ -238,10 +242,10 @@ class Visit:
 
     def start(self) -> None:
         """A worker is free: begin (after those who are awake already)."""
+        self.began = self.engine.now
         self.process = self.clock.process(self.run())
 
     def run(self) -> Steps:
-        self.began = self.engine.now
         instructions = self.operation.instructions
         position = 0
         while position < len(instructions):
