@@ -18,11 +18,9 @@ def codes(*manifests: dict[str, Any]) -> dict[str, str]:
 
 
 def app(name: str, calls: str, *, waits: bool = False) -> dict[str, Any]:
-    container = {
-        "name": "main",
-        "image": f"example/{name}:1",
-        "env": [{"name": "PEER_URL", "value": f"http://{calls}"}],
-    }
+    container: dict[str, Any] = {"name": "main", "image": f"example/{name}:1"}
+    if not waits:
+        container["env"] = [{"name": "PEER_URL", "value": f"http://{calls}"}]
     spec: dict[str, Any] = {"containers": [container]}
     if waits:
         spec["initContainers"] = [

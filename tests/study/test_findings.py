@@ -27,7 +27,7 @@ NODES = [
 
 @functools.cache
 def tight() -> dict[str, list[dict[str, Any]]]:
-    """Findings by code: one server only, head-room nobody has, objectives and thresholds nobody meets, a memory leak."""
+    """Findings by code: one server only, head-room nobody has, objectives and thresholds nobody meets, a leak."""
     objective = {"route": "nextcloud.home.example.org", "latency": {"percentile": 95, "below": "1ms"}}
     prepared = study(
         "baseline-day",
