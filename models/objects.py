@@ -144,8 +144,9 @@ class Missing:
     """Something the tree asks for that could not be had, and what that hides.
 
     ``kind``: ``chart``, ``remote``, ``plugin``, ``repository``, ``generator`` or ``file``.
-    ``modelled`` is true when the chart catalogue stands in for it. For a chart: its ``release``, the ``namespace`` asked
-    for ("" when the kustomization decides) and the merged ``values``, which hosts are looked for in and nobody prints.
+    ``modelled`` is true when the chart catalogue stands in for it. For a chart: its ``release``, the ``namespace``
+    asked for ("" when the kustomization decides) and the merged ``values``, in which hosts are looked for and which
+    nobody prints.
     """
 
     kind: str

@@ -15,7 +15,7 @@ from sim.arrivals import clock_between
 from sim.engine import Notice, Stop
 from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop
 from sim.pack import Memory, pack_endpoints, pack_pod, pack_program
-from sim.program import CFS_PERIOD_S, Outcome, PodStation, Program
+from sim.program import Outcome, PodStation, Program
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

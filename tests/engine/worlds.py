@@ -199,8 +199,29 @@ class Event:
 def events(draw: st.DrawFn) -> Event:
     what = draw(
         st.sampled_from(
-            "reset reset blackhole drain revive revive remove endpoints all weights add "
-            "node cores speed link linkdown disk stress memory rate none".split()
+            [
+                "reset",
+                "reset",
+                "blackhole",
+                "drain",
+                "revive",
+                "revive",
+                "remove",
+                "endpoints",
+                "all",
+                "weights",
+                "add",
+                "node",
+                "cores",
+                "speed",
+                "link",
+                "linkdown",
+                "disk",
+                "stress",
+                "memory",
+                "rate",
+                "none",
+            ]
         )
     )
     time = draw(st.sampled_from([0.0, 0.1, 1.0, 2.0, 2.5, 5.0]) | st.floats(0.0, HORIZON))
