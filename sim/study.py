@@ -69,8 +69,14 @@ class Study:
         return self.loaded.scenario
 
     def with_scenario(self, scenario: Scenario) -> Study:
-        """The same platform and hardware under another scenario (traffic, faults, operations, run)."""
-        return assemble(replace(self.loaded, scenario=scenario), self.platform, self.graph)
+        """The same platform under another scenario (traffic, faults, operations, run, hardware).
+
+        Everything stays where it is unless the hardware or the seed of the placement changes.
+        """
+        before, after = self.scenario.spec, scenario.spec
+        same = before.cluster == after.cluster and before.run.seed == after.run.seed
+        placement = self.placement if same else None
+        return assemble(replace(self.loaded, scenario=scenario), self.platform, self.graph, placement)
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,16 @@ def prepare(loaded: LoadedScenario, rendered: Rendered) -> Study:
     return assemble(loaded, platform, build_graph(platform))
 
 
-def assemble(loaded: LoadedScenario, platform: Platform, graph: nx.MultiDiGraph[str]) -> Study:
-    """A study of a platform whose graph is known. Raises InputError with every problem found."""
+def assemble(
+    loaded: LoadedScenario,
+    platform: Platform,
+    graph: nx.MultiDiGraph[str],
+    placement: Placement | None = None,
+) -> Study:
+    """A study of a platform whose graph is known, placed anew unless ``placement`` says where everything runs.
+
+    Raises InputError with every problem found.
+    """
     spec = loaded.scenario.spec
     problems: list[Problem] = []
     timings = load_timings()
@@ -111,7 +125,7 @@ def assemble(loaded: LoadedScenario, platform: Platform, graph: nx.MultiDiGraph[
     except InputError as error:
         problems.extend(error.problems)
     try:
-        cluster = build_cluster(spec.cluster, timings=timings)
+        cluster = placement.cluster if placement is not None else build_cluster(spec.cluster, timings=timings)
     except InputError as error:
         problems.extend(error.problems)
     routes = entry_routes(platform)
@@ -125,7 +139,8 @@ def assemble(loaded: LoadedScenario, platform: Platform, graph: nx.MultiDiGraph[
         problems.extend(error.problems)
     if problems or cluster is None:
         raise InputError(problems)
-    placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
+    if placement is None:
+        placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
     compiled = compile_program(platform, graph, routes, cluster, known, loaded.scenario, folder=loaded.folder)
     program = prepare_platform(
         platform, placement, loaded.scenario, timings=timings, apps=apps, dependencies=dependencies_of(graph)
