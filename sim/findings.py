@@ -12,7 +12,7 @@ from models.objects import Missing
 from models.platform import Workload
 from sim.growth import Trial
 from sim.headroom import QuotaHeadroom, RolloutCheck
-from sim.metrics import ContainerSizing, NodeUse, ObjectiveResult, ThresholdOutcome
+from sim.metrics import ContainerSizing, NodeUse, ObjectiveResult, ThresholdOutcome, bottlenecks
 from sim.placement import lose_node
 from sim.study import Results, Study
 
@@ -221,7 +221,8 @@ def _judged(evidence: Evidence) -> list[Finding]:
             Severity.ERROR,
             f"{item.route}: {item.text} does not hold, observed {item.observed}",
             f"Route {item.route}",
-            way_out="see the outages and the busiest resource",
+            evidence=_causes(evidence, item.route),
+            way_out="shorten what the causes name: a pin, a single replica, a timer; or lower the objective",
         )
         for item in evidence.objectives
         if not item.held
@@ -238,6 +239,16 @@ def _judged(evidence: Evidence) -> list[Finding]:
         if not item.held
     ]
     return [*broken, *failed]
+
+
+def _causes(evidence: Evidence, route: str) -> tuple[str, ...]:
+    """Why the route was down in the first replication; its busiest resource when it was only slow."""
+    log = evidence.results.replications[0].log.routes.get(route)
+    outages = log.outages if log is not None else ()
+    if outages:
+        return tuple(f"down from {outage.start:.0f} s: {outage.cause}" for outage in outages[:3])
+    busiest = bottlenecks(evidence.study, evidence.results.replications)[0]
+    return (f"it was never down; the busiest resource is {busiest.resource} at {busiest.utilisation:.0%}",)
 
 
 def _happened(evidence: Evidence) -> list[Finding]:
