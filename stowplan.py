@@ -1,12 +1,12 @@
 """The public face of stowplan for notebooks and scripts: ``import stowplan``.
 
-    import stowplan
+import stowplan
 
-    study = stowplan.prepare("scenarios/node-loss.yaml")
-    study.graph, study.placement                     # a networkx graph, every pod and its node
-    results = stowplan.run(study, workers=2)
-    report = stowplan.report(study, results)
-    stowplan.write(report, "out/mine")
+study = stowplan.prepare("scenarios/node-loss.yaml")
+study.graph, study.placement                     # a networkx graph, every pod and its node
+results = stowplan.run(study, workers=2)
+report = stowplan.report(study, results)
+stowplan.write(report, "out/mine")
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from models.cluster import Cluster
@@ -10,6 +10,7 @@ from models.errors import Problem, Where
 from models.graph.routes import EntryRoute
 from models.platform import Platform, Workload
 from models.scenario import Fault, PlannedOperation, Scenario
+from sim.platform.external import KNOWN
 
 
 def check_targets(
@@ -51,6 +52,20 @@ def _fault(fault: Fault, field: str, platform: Platform, cluster: Cluster | None
         for i, name in enumerate(chosen.namespaces)
         if not any(fnmatchcase(known, name) for known in platform.namespaces)
     ]
+    wanted = chosen.label_selectors
+    if wanted and not any(
+        wanted.items() <= labels.items() for item in platform.workloads for labels in item.label_sets
+    ):
+        problems.append(_unlabelled(f"{field}.labelSelectors", wanted, "pods"))
+    on_nodes = chosen.node_selectors
+    labels_of = [node.manifest["metadata"]["labels"] for node in cluster.nodes] if cluster is not None else [on_nodes]
+    if on_nodes and not any(on_nodes.items() <= labels.items() for labels in labels_of):
+        problems.append(_unlabelled(f"{field}.nodeSelectors", on_nodes, "node"))
+    problems += [
+        _nothing(f"{field}.external[{i}]", pattern, "outside system", KNOWN)
+        for i, pattern in enumerate(chosen.external)
+        if not any(fnmatchcase(name, pattern) for name in KNOWN) and pattern.partition(":")[0] not in KNOWN
+    ]
     claims = [f"{item.namespace}/{item.name}" for item in platform.claims]
     problems += [
         _nothing(f"{field}.volumes[{i}]", pattern, "claim", claims)
@@ -68,7 +83,7 @@ def _operation(operation: PlannedOperation, field: str, platform: Platform, clus
     if operation.type == "quota":
         quotas = [f"{item.namespace}/{item.name}" for items in platform.quotas.values() for item in items]
         return [] if target in quotas else [_nothing(field, target, "ResourceQuota", quotas)]
-    if operation.type in ("rollout", "rollback", "scale"):
+    if operation.type in ("rollout", "rollback", "scale", "backup", "restore"):
         if any(names_workload(target, item) for item in platform.workloads):
             return []
         return [_nothing(field, target, "workload", (item.id for item in platform.workloads))]
@@ -84,6 +99,11 @@ def names_workload(pattern: str, workload: Workload) -> bool:
         workload.id,
     )
     return any(fnmatchcase(form, pattern) for form in forms)
+
+
+def _unlabelled(field: str, labels: Mapping[str, str], what: str) -> Problem:
+    written = ", ".join(f"{key}={value}" for key, value in labels.items())
+    return Problem(Where(field=field), f"no {what} of this platform has the labels {written}", "see 'stowplan render'")
 
 
 def _nothing(field: str, value: str, kind: str, known: Iterable[str]) -> Problem:
