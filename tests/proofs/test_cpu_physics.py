@@ -1,0 +1,155 @@
+"""Shared cores and CFS throttling: cases worked out by hand, and a naive simulation that keeps remaining work."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from sim.compiled import CompiledEngine
+from sim.program import Cpu, Draw, Node, Operation, PodStation, Program, Service, Source
+from sim.reference import ReferenceEngine
+
+Job = tuple[int, float, float]  # pod, arrival, demand
+
+
+def ends(
+    jobs: list[Job], pods: list[dict[str, Any]], cores: float = 4.0, speed: float = 1.0, kind: str = "compiled"
+) -> list[float]:
+    """When each job ends; every pod is a service of its own."""
+    sources, operations = [], []
+    for index, (pod, arrival, demand) in enumerate(jobs):
+        operations.append(Operation(f"job-{index}", pod, (Cpu(Draw(demand, "constant")),)))
+        sources.append(Source(f"job-{index}", 0, ((index, 1.0),), trace=(arrival,)))
+    program = Program(
+        nodes=(Node("node", cores, speed),),
+        services=tuple(Service(f"service-{index}") for index in range(len(pods))),
+        operations=tuple(operations),
+        sources=tuple(sources),
+        routes=("route",),
+        pods=tuple(PodStation(f"pod-{index}", index, 0, **pod) for index, pod in enumerate(pods)),
+        bins=0,
+    )
+    engine = CompiledEngine(program, seed=1, log=True) if kind == "compiled" else ReferenceEngine(program, seed=1)
+    engine.advance(1000.0)
+    ended = {source: end for source, _, _, _, end, _, _ in engine.request_log()}
+    return [ended[index] for index in range(len(jobs))]
+
+
+@pytest.mark.parametrize("kind", ["compiled", "reference"])
+@pytest.mark.parametrize(
+    ("limit", "arrivals", "demand", "expected"),
+    [
+        (0.5, [0.0], 0.030, [0.030]),  # within the quota: full speed
+        (0.5, [0.0], 0.060, [0.110]),  # 50 ms, throttled to 100 ms, 10 ms
+        (0.5, [0.07], 0.070, [0.140]),  # 30 ms before and 40 ms after a boundary: never throttled
+        (0.5, [0.04], 0.120, [0.220]),  # 40-90 ms, 100-150 ms, 200-220 ms
+        (1.0, [0.0] * 4, 0.050, [0.125] * 4),  # four threads use up 100 ms in 25 ms
+        (2.0, [0.0] * 4, 0.050, [0.050] * 4),  # exactly the quota of the first period
+        (1.0, [0.0, 0.02], 0.090, [0.130, 0.150]),  # 60 and 40 ms are done at 60 ms; from 100 ms 30 and 50 ms more
+        (1.0, [0.0] * 2, 0.6998, [1.3498] * 2),  # 13 periods of 50 ms at two cores, then 49.8 ms
+        (0.5, [0.0] * 2, 0.6998, [2.7248] * 2),  # 27 periods of 25 ms at two cores, then 24.8 ms
+        (1.0, [0.0] * 2, 0.7002, [1.4002] * 2),  # 0.06 % more work straddles one more boundary
+        (0.5, [0.0] * 2, 0.7002, [2.8002] * 2),
+        (math.inf, [0.0] * 2, 0.6998, [0.6998] * 2),  # no limit, idle cores: no contention
+    ],
+)
+def test_throttling_by_hand(
+    kind: Literal["compiled", "reference"], limit: float, arrivals: list[float], demand: float, expected: list[float]
+) -> None:
+    jobs = [(0, arrival, demand) for arrival in arrivals]
+    assert ends(jobs, [{"cpu_limit": limit}], kind=kind) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["compiled", "reference"])
+def test_weights_matter_only_while_the_cores_are_contended(kind: str) -> None:
+    pods = [{"cpu_weight": 768.0}, {"cpu_weight": 256.0}]
+    # One core, 3 : 1. The first ends at 4/3 s; the second has done 1/3 and then has the core alone.
+    assert ends([(0, 0.0, 1.0), (1, 0.0, 1.0)], pods, cores=1.0, kind=kind) == pytest.approx([4.0 / 3.0, 2.0])
+    assert ends([(0, 0.0, 1.0), (1, 0.0, 1.0)], pods, cores=2.0, kind=kind) == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize("kind", ["compiled", "reference"])
+def test_what_a_pod_cannot_use_goes_to_the_others(kind: str) -> None:
+    # Three cores; the heavy pod has one thread and may not use more than one core, the light one gets two.
+    pods = [{"cpu_weight": 10_000.0}, {"cpu_weight": 2.0}]
+    jobs = [(0, 0.0, 1.0), *[(1, 0.0, 1.0)] * 4]
+    assert ends(jobs, pods, cores=3.0, kind=kind) == pytest.approx([1.0, *[1.0 + (4.0 - 2.0) / 3.0] * 4])
+
+
+def test_a_node_of_twice_the_speed_halves_the_time() -> None:
+    assert ends([(0, 0.0, 1.0)], [{}], speed=2.0) == pytest.approx([0.5])
+
+
+@dataclass
+class Thread:
+    pod: int
+    index: int
+    left: float
+
+
+def naive(jobs: list[Job], pods: list[dict[str, Any]], cores: float, speed: float) -> list[float]:
+    """Remaining work of every thread, all rates anew at every arrival, end, exhausted quota and period boundary."""
+    waiting = sorted(range(len(jobs)), key=lambda index: jobs[index][1])
+    threads: list[Thread] = []
+    budget = [pod["cpu_limit"] * 0.1 for pod in pods]
+    result = [math.nan] * len(jobs)
+    now, period = 0.0, 0
+    while waiting or threads:
+        may_run = [budget[pod] > 1e-12 for pod in range(len(pods))]
+        demand = {pod: sum(t.pod == pod for t in threads) for pod in range(len(pods)) if may_run[pod]}
+        demand = {pod: count for pod, count in demand.items() if count}
+        rate: dict[int, float] = {}
+        room, open_pods = cores, dict(demand)
+        while open_pods:  # fill the pod that is satisfied first, then the next
+            level = room / sum(pods[pod]["cpu_weight"] for pod in open_pods)
+            first = min(open_pods, key=lambda pod: open_pods[pod] / pods[pod]["cpu_weight"])
+            if open_pods[first] <= level * pods[first]["cpu_weight"]:
+                rate[first] = open_pods.pop(first)
+                room -= rate[first]
+            else:
+                rate.update({pod: level * pods[pod]["cpu_weight"] for pod in open_pods})
+                break
+        steps = [(period + 1) * 0.1 - now]
+        steps += [jobs[waiting[0]][1] - now] if waiting else []
+        steps += [t.left / (speed * rate[t.pod] / demand[t.pod]) for t in threads if t.pod in rate]
+        steps += [budget[pod] / used for pod, used in rate.items()]
+        step = max(min(steps), 0.0)
+        now += step
+        for pod, used in rate.items():
+            budget[pod] -= used * step
+        for thread in threads:
+            if thread.pod in rate:
+                thread.left -= step * speed * rate[thread.pod] / demand[thread.pod]
+        for thread in [t for t in threads if t.left <= 1e-11]:
+            result[thread.index] = now
+            threads.remove(thread)
+        if now >= (period + 1) * 0.1 - 1e-12:
+            period += 1
+            budget = [pod["cpu_limit"] * 0.1 for pod in pods]
+        while waiting and jobs[waiting[0]][1] <= now + 1e-12:
+            index = waiting.pop(0)
+            threads.append(Thread(jobs[index][0], index, jobs[index][2]))
+    return result
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_jobs_end_when_the_naive_simulation_says(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    count = int(generator.integers(1, 5))
+    pods = [
+        {
+            "cpu_weight": float(generator.choice([2.0, 102.0, 512.0, 1024.0])),
+            "cpu_limit": float(generator.choice([0.3, 0.77, 1.0, 1.9, 1e9])),
+        }
+        for _ in range(count)
+    ]
+    jobs = [
+        (int(generator.integers(count)), float(generator.uniform(0.0, 1.0)), float(generator.exponential(0.1)))
+        for _ in range(20)
+    ]
+    cores, speed = float(generator.choice([1.0, 1.5, 2.0, 4.0])), float(generator.choice([1.0, 1.3]))
+    assert ends(jobs, pods, cores, speed) == pytest.approx(naive(jobs, pods, cores, speed), abs=1e-7)
