@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
-from scipy import stats
 
 from models.platform import Workload
 from models.rules.quantity import bytes_of, cpu_millis
@@ -16,6 +15,7 @@ from models.scenario import RouteObjective, Scenario
 from sim.demand import Demand, running_containers
 from sim.measures import EngineMeasures, bucket_middles, histogram_quantile, merge
 from sim.program import Outcome
+from sim.statistics import student_interval
 from sim.study import Replication, Results, Study
 from sim.thresholds import Threshold, parse_threshold
 
@@ -38,20 +38,20 @@ class Interval:
     note: str = ""
 
 
-def student_interval(values: Iterable[float], confidence: float, note: str = "") -> Interval | None:
-    """Mean and two-sided Student interval of independent values; nan values are left out, None without any.
+def estimate(values: Iterable[float], confidence: float, note: str = "") -> Interval | None:
+    """Mean and Student interval of one value per replication; nan values are left out, None without any.
 
-    One value gives an interval without width and says so. Source: any text on independent replications, for example
-    Law, Simulation Modeling and Analysis, section 9.4.1.
+    One value gives an interval without width and says so.
     """
     kept = [value for value in values if not math.isnan(value)]
     if not kept:
         return None
-    mean = float(np.mean(kept))
     if len(kept) == 1:
-        return Interval(mean, mean, mean, 1, "; ".join(filter(None, (note, "one replication: no interval"))))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(kept) - 1)) * float(np.std(kept, ddof=1)) / math.sqrt(len(kept))
-    return Interval(mean, mean - half, mean + half, len(kept), note)
+        return Interval(kept[0], kept[0], kept[0], 1, "; ".join(filter(None, (note, "one replication: no interval"))))
+    found = student_interval(kept, confidence)
+    return Interval(
+        found.estimate, found.estimate - found.half_width, found.estimate + found.half_width, len(kept), note
+    )
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def route_metrics(study: Study, results: Results, percentiles: Sequence[float] =
         latency: dict[float, Interval | None] = {}
         for percentile in wanted:
             note = f"from {successes} requests" if successes < FEW and percentile >= 99 else ""
-            latency[percentile] = student_interval(
+            latency[percentile] = estimate(
                 (
                     histogram_quantile(item.measures.route_latency(index), percentile / 100)
                     for item in results.replications
@@ -103,8 +103,8 @@ def route_metrics(study: Study, results: Results, percentiles: Sequence[float] =
             RouteMetrics(
                 route=route,
                 rate_rps=arrived / (run.length * len(results.replications)),
-                availability=_share(student_interval((_availability(row) for row in per), run.confidence)),
-                outage_s=_positive(student_interval(outages, run.confidence)),
+                availability=_share(estimate((_availability(row) for row in per), run.confidence)),
+                outage_s=_positive(estimate(outages, run.confidence)),
                 latency={key: _positive(value) for key, value in latency.items()},
                 counts=counts,
             )
@@ -269,7 +269,7 @@ def node_uses(study: Study, results: Results) -> list[NodeUse]:
             for item in results.replications
         ]
         peaks = np.mean([item.measures.bin_node_cpu_s[index] for item in results.replications], axis=0)
-        cpu = _positive(student_interval(shares, run.confidence))
+        cpu = _positive(estimate(shares, run.confidence))
         load = cpu.mean if cpu is not None else 0.0
         machine = node.machine
         out.append(

@@ -34,6 +34,7 @@ from sim.platform.log import PlatformLog, Story
 from sim.platform.routes import dependencies_of
 from sim.platform.simulation import NodeLoss, PlatformSimulation, prepare_platform, survive_each_node
 from sim.platform.state import PodSim
+from sim.statistics import precise_enough
 from sim.thresholds import check_thresholds
 
 SAMPLES = 60
@@ -193,7 +194,8 @@ def _kill_at(simulation: PlatformSimulation, pod: PodSim, at: float) -> None:
 def run(study: Study, *, workers: int = 1, progress: Progress | None = None, survival: bool = True) -> Results:
     """All replications, on ``workers`` processes (0: one per core), and the loss of each node in turn.
 
-    The results do not depend on ``workers``. ``survival`` False leaves the node losses out.
+    Stops after fewer replications once every availability is known to ``run.precision``. The results do not depend on
+    ``workers``. ``survival`` False leaves the node losses out.
     """
     count = study.scenario.spec.run.replications
     wanted = min(workers or os.cpu_count() or 1, count)
@@ -202,8 +204,22 @@ def run(study: Study, *, workers: int = 1, progress: Progress | None = None, sur
         done.append(item)
         if progress is not None:
             progress(len(done), count)
+        if _known_well_enough(study, done):
+            break
     losses = _losses(study) if survival else ()
     return Results(tuple(done), losses)
+
+
+def _known_well_enough(study: Study, done: Sequence[Replication]) -> bool:
+    """Whether the half-width of every route's availability is at most ``run.precision``."""
+    wanted, confidence = study.scenario.spec.run.precision, study.scenario.spec.run.confidence
+    if wanted is None:
+        return False
+    routes = range(len(study.compiled.program.routes))
+    return all(
+        precise_enough([item.measures.availability(route) for item in done], wanted, confidence=confidence)
+        for route in routes
+    )
 
 
 def _losses(study: Study) -> tuple[NodeLoss, ...]:

@@ -7,7 +7,6 @@ import math
 import pytest
 
 from sim.engine import make_engine
-from sim.metrics import student_interval
 from sim.program import (
     Cpu,
     Draw,
@@ -21,6 +20,7 @@ from sim.program import (
     Source,
     Wait,
 )
+from sim.statistics import student_interval
 
 REPLICATIONS = 12
 
@@ -52,9 +52,8 @@ def _measure(program: Program, length: float) -> tuple[list[float], list[float]]
 
 def _holds(values: list[float], theory: float, share: float = 0.01) -> None:
     found = student_interval(values, 0.99)
-    assert found is not None
-    assert found.low <= theory <= found.high, (found, theory)
-    assert (found.high - found.low) / 2 <= share * theory, (found, theory)
+    assert abs(found.estimate - theory) <= found.half_width, (found, theory)
+    assert found.half_width <= share * theory, (found, theory)
 
 
 def _erlang_c(offered: float, servers: int) -> float:

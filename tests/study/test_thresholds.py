@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from sim.metrics import student_interval
+from sim.metrics import estimate
 from sim.thresholds import METRICS, check_thresholds, parse_threshold
 
 
@@ -99,7 +99,7 @@ def test_every_metric_has_an_aggregate_that_parses() -> None:
 
 def test_students_interval_of_four_values_is_that_of_the_textbook() -> None:
     # mean 5, s = sqrt(20/3), t(0.975, 3) = 3.182446 (any table): half-width 3.182446 * s / 2 = 4.108523.
-    found = student_interval([2.0, 4.0, 6.0, 8.0], 0.95)
+    found = estimate([2.0, 4.0, 6.0, 8.0], 0.95)
     assert found is not None
     assert (found.mean, found.n) == (5.0, 4)
     assert found.high - found.mean == pytest.approx(4.108523, rel=1e-6)
@@ -110,17 +110,17 @@ def test_students_interval_of_four_values_is_that_of_the_textbook() -> None:
 def test_students_interval_agrees_with_scipy(confidence: float) -> None:
     values = [0.91, 0.97, 0.99, 0.95, 1.0, 0.93]
     low, high = stats.t.interval(confidence, len(values) - 1, loc=sum(values) / len(values), scale=stats.sem(values))
-    found = student_interval(values, confidence)
+    found = estimate(values, confidence)
     assert found is not None
     assert (found.low, found.high) == (pytest.approx(low, rel=1e-12), pytest.approx(high, rel=1e-12))
 
 
 def test_one_value_has_no_interval_and_says_so() -> None:
-    found = student_interval([3.0, math.nan], 0.95, "few samples")
+    found = estimate([3.0, math.nan], 0.95, "few samples")
     assert found is not None
     assert (found.mean, found.low, found.high, found.n) == (3.0, 3.0, 3.0, 1)
     assert found.note == "few samples; one replication: no interval"
 
 
 def test_no_value_gives_no_interval() -> None:
-    assert student_interval([math.nan], 0.95) is None
+    assert estimate([math.nan], 0.95) is None
