@@ -1,6 +1,7 @@
 """Queueing theory against the engine: inside the interval, and the interval no wider than 1 %.
 
-Formulas: Kleinrock, Queueing Systems I (1975); Gross, Shortle, Thompson, Harris, Fundamentals of Queueing Theory (2008).
+Formulas: Kleinrock, Queueing Systems I (1975); Gross, Shortle, Thompson, Harris, Fundamentals of Queueing Theory
+(2008).
 """
 
 from __future__ import annotations
