@@ -12,8 +12,10 @@ from typing import Literal
 
 from models.catalog import Timings, load_apps, load_timings
 from models.cluster import Cluster
+from models.errors import InputError
 from models.objects import Manifest, dig
 from models.platform import Platform, Workload
+from models.quantities import check_quantities
 from models.rules.daemonset import daemon_should_run
 from models.rules.qos import QosClass, qos_class
 from models.rules.resources import ResourceList, pod_limits, pod_requests
@@ -220,6 +222,9 @@ def place_platform(platform: Platform, cluster: Cluster, *, seed: int = 1, timin
     Pods are admitted in tree order and scheduled DaemonSets first, then by priority, then in tree order. ``seed``
     breaks the scheduler's ties. Raises :class:`models.errors.InputError` for unusable quantities.
     """
+    problems = check_quantities(platform)
+    if problems:
+        raise InputError(problems)
     dns = load_apps().facts["coredns.requests"]["value"]
     implicit = implicit_workloads(platform, cluster, timings or load_timings(), dns)
     workloads = (*implicit, *platform.workloads)
