@@ -75,6 +75,15 @@ class CatalogSection(StrEnum):
     verify = "verify"
 
 
+class FailOn(StrEnum):
+    """From which severity on findings fail a command."""
+
+    error = "error"
+    warning = "warning"
+    info = "info"
+    never = "never"
+
+
 RendererOption = Annotated[
     TreeRenderer, typer.Option(help="built-in Kustomize, or the kustomize/kubectl binary on PATH")
 ]
@@ -212,6 +221,48 @@ def place(
     from reports.commands.inspect import place_tree
 
     place_tree(paths or [], scenario, nodes or [], seed, as_json, fetch=fetch, root=root)
+
+
+@app.command()
+def check(
+    paths: Annotated[list[Path] | None, typer.Argument(help="the tree; default: that of the scenario")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="take the hardware (and the tree) from this scenario")] = None,
+    nodes: Annotated[
+        list[str] | None, typer.Option(help="hardware as COUNTxMACHINE[:server], for example 3xm920q:server")
+    ] = None,
+    accepted: Annotated[
+        Path | None, typer.Option(help="accepted findings; default: stowplan-accepted.yaml at or above the tree")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="only the rules with these codes")] = None,
+    fail_on: Annotated[FailOn, typer.Option(help="exit with 99 from this severity on")] = FailOn.error,
+    report_only: Annotated[bool, typer.Option(help="exit with 0 whatever is found")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="list the rules and stop")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    fetch: FetchOption = False,
+    root: RootOption = None,
+) -> None:
+    """Fine until the first restart: would admission, scheduling and storage let every pod come back?"""
+    from reports.commands.check import check_tree, print_rules
+
+    if rules:
+        print_rules(as_json)
+        return
+    found = check_tree(
+        paths or [],
+        scenario,
+        nodes or [],
+        accepted=accepted,
+        only=only or [],
+        as_json=as_json,
+        fetch=fetch,
+        root=root,
+    )
+    if not report_only and fail_on is not FailOn.never and any(_counts(item.severity, fail_on) for item in found):
+        raise typer.Exit(EXIT_THRESHOLD)
+
+
+def _counts(severity: int, fail_on: FailOn) -> bool:
+    return severity >= {"info": 0, "warning": 1, "error": 2}[fail_on.value]
 
 
 @app.command()

@@ -83,7 +83,7 @@ def render_paths(
                 {"origin": _origin(item), "object": item.manifest} if origin else item.manifest
                 for item in rendered.objects
             ],
-            "missing": [_missing(entry) for entry in rendered.missing],
+            "missing": [missing_row(entry) for entry in rendered.missing],
         }
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
@@ -111,7 +111,8 @@ def _origin(item: KubeObject) -> dict[str, Any]:
     return {"file": origin.file, "line": origin.line, "provenance": origin.provenance, "by": origin.by}
 
 
-def _missing(entry: Missing) -> dict[str, Any]:
+def missing_row(entry: Missing) -> dict[str, Any]:
+    """What could not be had, as JSON."""
     return {
         "kind": entry.kind,
         "what": entry.what,
@@ -292,7 +293,7 @@ def _placement_answer(placement: Placement, cluster: Cluster) -> dict[str, Any]:
             }
             for loss in losses
         ],
-        "missing": [_missing(entry) for entry in placement.platform.rendered.missing],
+        "missing": [missing_row(entry) for entry in placement.platform.rendered.missing],
     }
 
 

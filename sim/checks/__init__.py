@@ -1,0 +1,39 @@
+"""Fine until the first restart: rules about what happens when pods die, roll out, move or are restored.
+
+One rule per function. A module per subject exports ``CHECKS``; ``all_checks`` is their sum and ``run_checks`` adds what
+the dependency graph finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.findings import Finding
+from models.graph.findings import CODES as GRAPH_CODES
+from models.graph.findings import findings as graph_findings
+from sim.checks import admission, rollout
+from sim.checks.check import Check
+from sim.standing import Standing
+
+_MODULES = (admission, rollout)
+OTHER_CODES: Mapping[str, str] = {
+    **GRAPH_CODES,
+    "ACCEPTED-STALE": "an entry of the file of accepted findings has expired or covers nothing",
+}
+
+
+def all_checks() -> tuple[Check, ...]:
+    """Every rule, in the order of the modules."""
+    return tuple(check for module in _MODULES for check in module.CHECKS)
+
+
+def codes() -> Mapping[str, str]:
+    """Every code that ``run_checks`` can give, with what it means."""
+    return {**{check.code: check.meaning for check in all_checks()}, **OTHER_CODES}
+
+
+def run_checks(standing: Standing) -> list[Finding]:
+    """All findings about a platform at rest, worst first."""
+    found = [finding for check in all_checks() for finding in check.findings(standing)]
+    found += graph_findings(standing.graph, standing.platform)
+    return sorted(found, key=lambda item: item.sort_key)
