@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from models.scheduler.status import Status
 from models.scheduler.volumes import Binding
 
 TieBreaker = Callable[[Sequence[str]], int]
@@ -21,21 +22,37 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Displacement:
+    """A node that would take the pod once ``victims`` are gone, breaking ``violations`` disruption budgets."""
+
+    node: str
+    victims: tuple[str, ...]
+    violations: int
+
+
+@dataclass(frozen=True)
 class Decision:
     """The verdict on one pod.
 
     ``node`` is the chosen node, None while the pod stays pending; ``message`` is then the scheduler's sentence.
-    ``reasons`` maps each refused node to its reasons. ``scores`` and ``total`` hold the feasible nodes and are filled
-    only on request (``explain``). ``victims`` are the keys of the pods to preempt on ``nominated``. ``volumes`` are the
-    bindings that placing the pod on ``node`` makes. ``gated`` is true for a pod with scheduling gates.
+    ``refusals`` maps each refused node to the plugin that refused it and its reasons. ``scores`` and ``total`` hold
+    the feasible nodes and are filled only on request (``explain``). ``victims`` are the keys of the pods to preempt on
+    ``nominated``, chosen among ``displacements``. ``volumes`` are the bindings that placing the pod on ``node`` makes.
+    ``gated`` is true for a pod with scheduling gates.
     """
 
     node: str | None
     message: str = ""
-    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refusals: Mapping[str, Status] = field(default_factory=dict)
     scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     total: Mapping[str, int] = field(default_factory=dict)
     victims: tuple[str, ...] = ()
     nominated: str | None = None
+    displacements: tuple[Displacement, ...] = ()
     volumes: tuple[Binding, ...] = ()
     gated: bool = False
+
+    @property
+    def reasons(self) -> Mapping[str, tuple[str, ...]]:
+        """The reasons against each refused node."""
+        return {name: status.reasons for name, status in self.refusals.items()}

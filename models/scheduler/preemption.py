@@ -40,11 +40,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Preemption:
-    """The outcome: a nominated node with its victims, or the reason why there is none."""
+    """The outcome: a nominated node with its victims, chosen among ``candidates``, or why there is none."""
 
     node: int | None = None
     victims: tuple[PodInfo, ...] = ()
     message: str = ""
+    candidates: tuple[Candidate, ...] = ()
 
 
 def preempt(pod: PodInfo, snapshot: Snapshot, statuses: Mapping[int, Status], engine: Engine) -> Preemption:
@@ -57,7 +58,7 @@ def preempt(pod: PodInfo, snapshot: Snapshot, statuses: Mapping[int, Status], en
     candidates, failed = dry_run(pod, snapshot, potential, engine) if potential else ([], {})
     if candidates:
         best = choose(candidates)
-        return Preemption(best.node, best.victims)
+        return Preemption(best.node, best.victims, candidates=tuple(candidates))
     reasons = histogram(failed.values())
     if len(failed) < nodes:
         reasons[PREEMPTION_UNHELPFUL] += nodes - len(failed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.scheduler.decision import Decision, Score, TieBreaker
+from models.scheduler.decision import Decision, Displacement, Score, TieBreaker
 from models.scheduler.plain import Engine, best_of, total
 from models.scheduler.podinfo import PodInfo
 from models.scheduler.preemption import preempt
@@ -63,25 +63,25 @@ def _decide(
 ) -> Decision:
     """Choose among the nodes without a refusal, with reasons and, for ``explain``, scores."""
     nodes = snapshot.core.nodes
-    reasons = {nodes[number].name: status.reasons for number, status in statuses.items()}
+    refusals = {nodes[number].name: status for number, status in statuses.items()}
     feasible = [number for number in range(len(nodes)) if number not in statuses]
     if not feasible:
-        return _with_preemption(pod, snapshot, statuses, reasons, engine)
+        return _with_preemption(pod, snapshot, statuses, refusals, engine)
     promised = snapshot.core.position.get(pod.nominated)
     if promised in feasible:
         feasible = [number for number in feasible if number == promised]
     if len(feasible) == 1 and not explain:
-        return _placed(pod, snapshot, feasible[0], reasons)
+        return _placed(pod, snapshot, feasible[0], refusals)
     rows = engine.score(pod, snapshot, feasible)
     totals = [total(row) for row in rows]
     ties = best_of(feasible, totals)
     names = [nodes[number].name for number in ties]
     chosen = ties[tie_breaker(names) if tie_breaker and len(ties) > 1 else 0]
     if not explain:
-        return _placed(pod, snapshot, chosen, reasons)
+        return _placed(pod, snapshot, chosen, refusals)
     labelled = [nodes[number].name for number in feasible]
     scores = dict(zip(labelled, rows, strict=True))
-    return _placed(pod, snapshot, chosen, reasons, scores, dict(zip(labelled, totals, strict=True)))
+    return _placed(pod, snapshot, chosen, refusals, scores, dict(zip(labelled, totals, strict=True)))
 
 
 def with_nominated(pod: PodInfo, snapshot: Snapshot, engine: Engine) -> dict[int, Status]:
@@ -108,7 +108,7 @@ def _placed(
     pod: PodInfo,
     snapshot: Snapshot,
     number: int,
-    reasons: Mapping[str, tuple[str, ...]] | None = None,
+    refusals: Mapping[str, Status] | None = None,
     scores: Mapping[str, Mapping[str, Score]] | None = None,
     totals: Mapping[str, int] | None = None,
 ) -> Decision:
@@ -116,7 +116,7 @@ def _placed(
     volumes: tuple[Binding, ...] = ()
     if pod.spec.uses_claims:
         volumes = find_volumes(volume_prefilter(pod, snapshot.objects), node)[1]
-    return Decision(node.name, "", reasons or {}, scores or {}, totals or {}, volumes=volumes)
+    return Decision(node.name, "", refusals or {}, scores or {}, totals or {}, volumes=volumes)
 
 
 def _refused(pod: PodInfo, snapshot: Snapshot, refused: PodRefused, engine: Engine) -> Decision:
@@ -126,30 +126,34 @@ def _refused(pod: PodInfo, snapshot: Snapshot, refused: PodRefused, engine: Engi
     nodes = snapshot.core.nodes
     status = Status(refused.plugin, (refused.message,), refused.unresolvable)
     statuses = dict.fromkeys(range(len(nodes)), status)
-    reasons = {node.name: status.reasons for node in nodes}
-    return _with_preemption(pod, snapshot, statuses, reasons, engine, prefilter=refused.message)
+    refusals = {node.name: status for node in nodes}
+    return _with_preemption(pod, snapshot, statuses, refusals, engine, prefilter=refused.message)
 
 
 def _with_preemption(
     pod: PodInfo,
     snapshot: Snapshot,
     statuses: Mapping[int, Status],
-    reasons: Mapping[str, tuple[str, ...]],
+    refusals: Mapping[str, Status],
     engine: Engine,
     prefilter: str = "",
 ) -> Decision:
     nodes: Sequence[Any] = snapshot.core.nodes
     counted = histogram(statuses.values())
     if not snapshot.profile.preemption:
-        return Decision(None, fit_error(len(nodes), counted, prefilter=prefilter), reasons)
+        return Decision(None, fit_error(len(nodes), counted, prefilter=prefilter), refusals)
     outcome = preempt(pod, snapshot, statuses, engine)
     message = fit_error(len(nodes), counted, prefilter=prefilter, postfilter=outcome.message)
     if outcome.node is None:
-        return Decision(None, message, reasons)
+        return Decision(None, message, refusals)
     return Decision(
         None,
         message,
-        reasons,
+        refusals,
         victims=tuple(victim.key for victim in outcome.victims),
         nominated=nodes[outcome.node].name,
+        displacements=tuple(
+            Displacement(nodes[item.node].name, tuple(victim.key for victim in item.victims), item.violations)
+            for item in outcome.candidates
+        ),
     )
