@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from models.rules.quantity import parse_quantity
 from models.rules.resources import pod_limits, pod_requests
+from models.sight import Sight
 from reports.document import (
     Assumption,
-    Cell,
-    Estimate,
     Event,
     Lane,
     LaneSegment,
     Report,
     Reproduce,
     Series,
-    Table,
     ThresholdResult,
     Verdict,
-    make_table,
 )
+from reports.tables import report_tables
 from reports.topology import topology_of
 from sim.findings import Evidence, collect
 from sim.growth import Trial, largest_fit, load_growth
 from sim.headroom import quota_headroom, rollout_checks
 from sim.measures import histogram_quantile, merge
 from sim.metrics import (
-    Interval,
     RouteMetrics,
     node_uses,
     objective_results,
-    objectives_of,
     route_metrics,
     sizing,
     threshold_results,
-    workload_uses,
 )
-from sim.platform.log import Outage
 from sim.platform.routes import unseen_routes
-from sim.platform.simulation import NodeLoss
-from sim.program import Outcome
-from sim.storage import claim_rows
 from sim.study import Results, Study
 
 MANY_EVENTS = 400
@@ -67,6 +57,7 @@ def build_report(study: Study, results: Results, *, command: str = "", growth: S
         growth=trials,
     )
     findings = collect(evidence)
+    sight = Sight(study.platform)
     spec, metadata = study.scenario.spec, study.scenario.metadata
     return Report(
         name=metadata.name,
@@ -77,9 +68,9 @@ def build_report(study: Study, results: Results, *, command: str = "", growth: S
             ThresholdResult(item.metric, item.text, item.observed, item.held) for item in evidence.thresholds
         ),
         findings=tuple(findings),
-        tables=tuple(_tables(evidence, metrics)),
-        timeline=_timeline(results),
-        lanes=_lanes(results),
+        tables=tuple(report_tables(evidence, metrics)),
+        timeline=_timeline(results, sight),
+        lanes=_lanes(results, sight),
         series=tuple(_series(study, results)),
         topology=topology_of(study.platform, study.graph, results.losses),
         assumptions=tuple(_assumptions(evidence)),
@@ -234,284 +225,28 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-# ------------------------------------------------------------------------------------------------- tables
-
-
-def _estimate(interval: Interval | None) -> Estimate | None:
-    if interval is None:
-        return None
-    return Estimate(interval.mean, interval.low, interval.high, interval.n, interval.note)
-
-
-def _tables(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Iterable[Table]:
-    made = [
-        _nodes(evidence),
-        _namespaces(evidence),
-        _quotas(evidence),
-        _routes(evidence, metrics),
-        _failures(metrics),
-        _losses(evidence),
-        _outages(evidence),
-        _sizing(evidence),
-        _growth(evidence),
-        _rollouts(evidence),
-        make_table("storage", [vars(row) for row in claim_rows(evidence.study)]),
-        _pods(evidence),
-        _missing(evidence),
-    ]
-    return (table for table in made if table.rows)
-
-
-def _nodes(evidence: Evidence) -> Table:
-    uses = {use.node: use for use in evidence.nodes}
-    rows: list[tuple[Cell, ...]] = []
-    for room in evidence.study.placement.node_rooms():
-        node, use = evidence.study.cluster.node(room.node), uses[room.node]
-        rows.append(
-            (
-                room.node,
-                node.machine.name,
-                node.role,
-                room.pods,
-                room.cpu_allocatable_m,
-                room.cpu_requests_m,
-                room.cpu_limits_m,
-                _estimate(use.cpu),
-                use.cpu_peak,
-                room.memory_allocatable_b,
-                room.memory_requests_b,
-                room.memory_limits_b,
-                round(use.memory_peak_b),
-                round(use.watts, 1),
-            )
-        )
-    return make_table("nodes", rows)
-
-
-def _namespaces(evidence: Evidence) -> Table:
-    study = evidence.study
-    uses = workload_uses(study, evidence.results)
-    rows: list[tuple[Cell, ...]] = []
-    for space in study.placement.namespace_uses():
-        pods = [pod for pod in study.placement.pods if pod.namespace == space.namespace and pod.workload in uses]
-        storage = sum(
-            parse_quantity(claim.get("spec", "resources", "requests", "storage", default="0")).value()
-            for claim in study.platform.claims
-            if claim.namespace == space.namespace
-        )
-        rows.append(
-            (
-                space.namespace,
-                space.pods,
-                space.cpu_requests_m,
-                space.cpu_limits_m,
-                round(sum(uses[pod.workload].cpu_mean for pod in pods) * 1000),
-                space.memory_requests_b,
-                space.memory_limits_b,
-                round(sum(uses[pod.workload].memory_peak_b for pod in pods)),
-                storage,
-            )
-        )
-    return make_table("namespaces", rows)
-
-
-def _quotas(evidence: Evidence) -> Table:
-    return make_table(
-        "quotas",
-        [
-            (
-                row.namespace,
-                row.quota,
-                row.key,
-                row.hard,
-                row.used_rest,
-                row.used_peak,
-                row.peak_workload,
-                row.headroom,
-                row.verdict,
-            )
-            for row in evidence.quotas
-        ],
-    )
-
-
-def _routes(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Table:
-    backends = {route.id: ", ".join(b.service for b in route.backends) for route in evidence.study.routes}
-    rows: list[tuple[Cell, ...]] = []
-    for item in metrics:
-        held = [o for o in evidence.objectives if o.route == item.route]
-        objective = "; ".join(f"{o.text}: {'held' if o.held else 'BROKEN'}" for o in held)
-        if not objective and objectives_of(evidence.study.scenario, item.route):
-            objective = "nothing to judge"
-        rows.append(
-            (
-                item.route,
-                backends.get(item.route, ""),
-                item.rate_rps,
-                _estimate(item.availability),
-                _estimate(item.outage_s),
-                _estimate(item.latency[50]),
-                _estimate(item.latency[95]),
-                _estimate(item.latency[99]),
-                item.served,
-                item.counts[Outcome.DEGRADED],
-                item.counts[Outcome.DENIED],
-                item.counts[Outcome.RATE_LIMITED],
-                item.failed,
-                objective,
-            )
-        )
-    return make_table("routes", rows)
-
-
-def _failures(metrics: Sequence[RouteMetrics]) -> Table:
-    return make_table(
-        "failures",
-        [
-            (
-                item.route,
-                item.counts[Outcome.REFUSED],
-                item.counts[Outcome.TIMED_OUT],
-                item.counts[Outcome.CONNECTION_RESET],
-                item.counts[Outcome.NO_ENDPOINT],
-                item.counts[Outcome.ERROR],
-            )
-            for item in metrics
-            if item.failed
-        ],
-    )
-
-
-def _losses(evidence: Evidence) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            loss.node,
-            loss.route,
-            loss.outage_s,
-            loss.outage_s is None,
-            loss.cause,
-            "; ".join(_decisive(loss)) if loss.outage_s is None else "",
-        )
-        for loss in evidence.results.losses
-        if loss.outage_s is None or loss.outage_s > 0 or loss.degraded_s > 0
-    ]
-    return make_table("survival", rows, "Routes that a loss does not touch are left out.")
-
-
-_PINS = re.compile(r"volume ([^/ ]+)/\S+ \([^)]*\) pins (\S+) to ")
-
-
-def _decisive(loss: NodeLoss) -> tuple[str, ...]:
-    """Of the pods that find no place, those that the cause of this route's outage names; all when it names none."""
-    named = [f"{namespace}/{name}-" for namespace, name in _PINS.findall(loss.cause)]
-    return tuple(item for item in loss.pending if item.startswith(tuple(named))) if named else loss.pending
-
-
-def _outages(evidence: Evidence) -> Table:
-    length = evidence.study.scenario.spec.run.length
-    first = evidence.results.replications[0].log
-    found: list[tuple[str, Outage]] = [
-        (route, outage) for route, log in first.routes.items() for outage in log.outages if outage.start < length
-    ]
-    found.sort(key=lambda pair: (pair[1].start, pair[0]))
-    return make_table(
-        "outages",
-        [
-            (route, outage.start, (length if outage.end is None else outage.end) - outage.start, outage.cause)
-            for route, outage in found
-        ],
-    )
-
-
-def _sizing(evidence: Evidence) -> Table:
-    return make_table("sizing", [vars(row) for row in evidence.sizing])
-
-
-def _growth(evidence: Evidence) -> Table:
-    return make_table(
-        "growth",
-        [
-            (
-                trial.load,
-                f"{trial.tightest.route}: {trial.tightest.text}" if trial.tightest is not None else "",
-                trial.tightest.observed if trial.tightest is not None else "",
-                trial.held,
-                trial.bottleneck,
-                trial.utilisation,
-            )
-            for trial in evidence.growth
-        ],
-        "One short replication per load at the busiest hour, with nothing failing.",
-    )
-
-
-def _rollouts(evidence: Evidence) -> Table:
-    ran = {item.workload: item for item in evidence.results.replications[0].log.rollouts}
-    rows: list[tuple[Cell, ...]] = []
-    for check in evidence.rollouts:
-        seen = ran.get(check.workload)
-        verdict = check.verdict if seen is None or seen.verdict == "running" else "stuck"
-        if seen is not None and seen.verdict in ("complete", "superseded"):
-            verdict = "completes"
-        rows.append(
-            (
-                check.workload,
-                check.strategy,
-                verdict,
-                seen.duration_s if seen is not None else None,
-                (seen.reason if seen is not None else "") or check.reason,
-            )
-        )
-    return make_table("rollouts", rows, "Each workload alone; durations only of those rolled out in this run.")
-
-
-def _pods(evidence: Evidence) -> Table:
-    return make_table(
-        "pods",
-        [
-            (
-                pod.key,
-                pod.workload,
-                pod.node or "",
-                pod.qos,
-                pod.priority,
-                pod.cpu_request_m,
-                pod.memory_request_b,
-                pod.state,
-                pod.message,
-            )
-            for pod in evidence.study.placement.pods
-        ],
-    )
-
-
-def _missing(evidence: Evidence) -> Table:
-    return make_table(
-        "missing",
-        [
-            (
-                entry.kind,
-                entry.what,
-                f"{entry.origin.file}:{entry.origin.line}" if entry.origin.line else entry.origin.file,
-                entry.reason,
-                entry.modelled,
-                entry.hides,
-            )
-            for entry in evidence.study.platform.rendered.missing
-        ],
-    )
-
-
 # ------------------------------------------------------------------------------------------------- time
 
 
-def _timeline(results: Results) -> tuple[Event, ...]:
+def _timeline(results: Results, sight: Sight) -> tuple[Event, ...]:
     """The first replication's events without the routine of jobs; past ``MANY_EVENTS`` only what went wrong."""
     log = results.replications[0].log
     events = [event for event in log.events if event.t >= 0 and not _routine(event.severity, event.kind, event.cause)]
     if len(events) > MANY_EVENTS:
         events = [event for event in events if event.severity != "info"][:MANY_EVENTS]
-    return tuple(Event(item.t, item.kind, item.subject, item.message, item.cause, item.severity) for item in events)
+    owners = {lane.pod: lane.workload for lane in results.replications[0].log.pod_lanes}
+    return tuple(
+        Event(
+            item.t,
+            item.kind,
+            item.subject,
+            item.message,
+            item.cause,
+            item.severity,
+            sight.workloads.get(owners.get(item.subject.removeprefix("Pod "), item.subject), "written"),
+        )
+        for item in events
+    )
 
 
 def _routine(severity: str, kind: str, cause: str) -> bool:
@@ -519,7 +254,7 @@ def _routine(severity: str, kind: str, cause: str) -> bool:
     return severity == "info" and (kind == "Completed" or cause.startswith("CronJob "))
 
 
-def _lanes(results: Results) -> tuple[Lane, ...]:
+def _lanes(results: Results, sight: Sight) -> tuple[Lane, ...]:
     lanes = []
     for lane in results.replications[0].log.pod_lanes:
         if lane.workload.startswith(("CronJob ", "Job ")):
@@ -528,7 +263,7 @@ def _lanes(results: Results) -> tuple[Lane, ...]:
             LaneSegment(max(part.start, 0.0), part.end, part.node, part.state) for part in lane.segments if part.end > 0
         )
         if segments:
-            lanes.append(Lane(lane.workload, lane.pod, segments))
+            lanes.append(Lane(lane.workload, lane.pod, segments, sight.workloads.get(lane.workload, "derived")))
     return tuple(lanes)
 
 

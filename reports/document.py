@@ -6,11 +6,12 @@ Tables are declared once in :data:`TABLES` (name, unit and meaning of every colu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from models.findings import Finding
+from models.objects import Seen
 
 SCHEMA = "stowplan/report/v1"
 
@@ -49,13 +50,61 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with declared columns. ``rows`` hold one cell per column, in the order a person should read them."""
+    """A table with declared columns. ``rows`` hold one cell per column, in the order a person should read them.
+
+    ``hidden`` says in one line what is in none of its numbers: a lower bound, "" when everything was read.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    hidden: str = ""
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that people read: ``seen`` is a mark behind the subject instead."""
+        return tuple(column for column in self.columns if column != SEEN)
+
+    def marked_rows(self) -> Iterator[tuple[str, tuple[Cell, ...]]]:
+        """For each row how its subject was seen ("" when the table does not say), and the cells of ``shown``."""
+        at = self.columns.index(SEEN) if SEEN in self.columns else None
+        for row in self.rows:
+            yield ("", row) if at is None else (str(row[at]), (*row[:at], *row[at + 1 :]))
+
+    @property
+    def subject(self) -> int:
+        """Which cell of ``shown`` names the subject of a row and carries its mark."""
+        name = SUBJECTS.get(self.name)
+        return next((at for at, column in enumerate(self.shown) if column.name == name), 0)
+
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """What the marks in this table mean, a line each."""
+        used = {seen for seen, _ in self.marked_rows()}
+        return tuple(f"{mark} {LEGEND[seen]}" for seen, mark in MARKS.items() if seen in used)
+
+
+SEEN = Column(
+    "seen",
+    "Seen",
+    "text",
+    "how the subject of the row, or the least certain part of it, is known: written, derived, modelled or missing",
+)
+"""The last column of every declared table."""
+
+SUBJECTS = {"survival": "route", "missing": "what"}
+"""The column that names the subject of a row, of tables where it is not the first."""
+
+MARKS = {"modelled": "†", "missing": "‡"}
+"""What stands behind the subject of a row that was not read from the tree."""
+
+LEGEND = {
+    "modelled": "modelled from the chart catalogue, wholly or in part; the real chart may run more",
+    "missing": "named by the tree, but not in what could be read",
+}
+"""The meaning of each mark."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +136,7 @@ class Event:
     message: str
     cause: str = ""
     severity: Literal["info", "warning", "error"] = "info"
+    seen: Seen = "written"
 
 
 LaneState = Literal["pending", "starting", "ready", "unready", "terminating", "lost"]
@@ -109,6 +159,7 @@ class Lane:
     workload: str
     pod: str
     segments: tuple[LaneSegment, ...]
+    seen: Seen = "written"
 
 
 @dataclass(frozen=True)
@@ -208,7 +259,7 @@ class Report:
 
 
 def _columns(*declared: tuple[str, str, ColumnType, str]) -> tuple[Column, ...]:
-    return tuple(Column(*column) for column in declared)
+    return (*(Column(*column) for column in declared), SEEN)
 
 
 TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
@@ -390,21 +441,31 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
 """Every table a report may hold: title and columns. A run leaves out the tables it has nothing for."""
 
 
-def make_table(name: str, rows: Sequence[dict[str, Any] | tuple[Cell, ...]], note: str = "") -> Table:
-    """A declared table filled with ``rows``: tuples in column order, or dicts by column name.
+def make_table(
+    name: str,
+    rows: Sequence[dict[str, Any] | tuple[Cell, ...]],
+    seen: Sequence[Seen],
+    note: str = "",
+    hidden: str = "",
+) -> Table:
+    """A declared table filled with ``rows``: tuples in column order, or dicts by column name, without ``seen``.
 
-    Raises KeyError for an undeclared table, ValueError for a row that does not have exactly the declared columns.
+    ``seen``: how the subject of each row is known. ``hidden``: what is in none of the numbers, as a lower bound.
+    Raises KeyError for an undeclared table, ValueError for a row that does not have exactly the declared columns or
+    when there is not one ``seen`` per row.
     """
     title, columns = TABLES[name]
-    names = [column.name for column in columns]
+    names = [column.name for column in columns if column != SEEN]
+    if len(seen) != len(rows):
+        raise ValueError(f"table {name}: {len(seen)} marks for {len(rows)} rows")
     filled: list[tuple[Cell, ...]] = []
-    for row in rows:
+    for row, mark in zip(rows, seen, strict=True):
         if isinstance(row, dict):
             if set(row) != set(names):
                 raise ValueError(f"table {name}: {sorted(set(row) ^ set(names))} do not match its columns")
-            filled.append(tuple(row[column] for column in names))
+            filled.append((*(row[column] for column in names), mark))
         elif len(row) != len(names):
             raise ValueError(f"table {name}: a row of {len(row)} cells for {len(names)} columns")
         else:
-            filled.append(tuple(row))
-    return Table(name, title, columns, tuple(filled), note)
+            filled.append((*row, mark))
+    return Table(name, title, columns, tuple(filled), note, hidden)

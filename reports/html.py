@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from models.findings import Finding, Severity
 from reports import pictures, plots
-from reports.document import Cell, Column, Estimate, Report, Table
+from reports.document import LEGEND, MARKS, Cell, Column, Estimate, Report, Table
 from reports.formats import NUMERIC, UNITS, duration, interval, number, printable, scalar
 from reports.sections import CHARTS, SECTIONS, Section, other_charts, other_tables
 
@@ -59,6 +59,8 @@ class CellView:
     bar: float | None = None
     tone: str = ""
     note: int = 0
+    mark: str = ""
+    means: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class TableView:
     columns: tuple[tuple[Column, str], ...]
     rows: tuple[tuple[CellView, ...], ...]
     footnotes: tuple[str, ...]
+    legend: tuple[str, ...]
+    hidden: str
 
     @property
     def wide(self) -> bool:
@@ -219,7 +223,8 @@ def _matrix(table: Table | None) -> dict[str, Any] | None:
     nodes = list(dict.fromkeys(str(row["node"]) for row in rows))
     routes = list(dict.fromkeys(str(row["route"]) for row in rows))
     cells = {(str(row["route"]), str(row["node"])): _survival_cell(row) for row in rows}
-    return {"nodes": nodes, "routes": routes, "cells": cells}
+    marks = {str(row["route"]): MARKS.get(str(row.get("seen")), "") for row in rows}
+    return {"nodes": nodes, "routes": routes, "cells": cells, "marks": marks}
 
 
 def _survival_cell(row: dict[str, Cell]) -> CellView:
@@ -239,12 +244,16 @@ def _survival_cell(row: dict[str, Cell]) -> CellView:
 
 def _table_view(table: Table) -> TableView:
     footnotes: dict[str, int] = {}
-    rows = tuple(
-        tuple(_cell(value, column, footnotes) for value, column in zip(row, table.columns, strict=True))
-        for row in table.rows
+    rows = []
+    for seen, row in table.marked_rows():
+        cells = [_cell(value, column, footnotes) for value, column in zip(row, table.shown, strict=True)]
+        if seen in MARKS:
+            cells[table.subject] = replace(cells[table.subject], mark=MARKS[seen], means=LEGEND[seen])
+        rows.append(tuple(cells))
+    columns = tuple((column, _css(column)) for column in table.shown)
+    return TableView(
+        table.name, table.title, table.note, columns, tuple(rows), tuple(footnotes), table.legend, table.hidden
     )
-    columns = tuple((column, _css(column)) for column in table.columns)
-    return TableView(table.name, table.title, table.note, columns, rows, tuple(footnotes))
 
 
 def _css(column: Column) -> str:

@@ -12,7 +12,7 @@ import json
 import math
 import numbers
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import IntEnum
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -187,7 +187,7 @@ def _read_table(value: Any, path: str) -> Table:
         if not isinstance(row, dict) or set(row) != set(names):
             raise _refuse(f"{path}.rows[{position}]", f"the columns are {', '.join(names)}")
         rows.append(tuple(_read_cell(row[name], f"{path}.rows[{position}].{name}") for name in names))
-    return Table(empty.name, empty.title, empty.columns, tuple(rows), empty.note)
+    return replace(empty, rows=tuple(rows))
 
 
 def _read_cell(value: Any, path: str) -> Cell:

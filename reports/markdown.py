@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from models.findings import Finding, Severity
-from reports.document import Estimate, Lane, Report, Series, Table, Topology
+from reports.document import LEGEND, MARKS, Estimate, Lane, Report, Series, Table, Topology
 from reports.formats import NUMERIC, cell, duration, number, printable, with_unit
 from reports.sections import CHARTS, SECTIONS, other_charts, other_tables
 
@@ -133,7 +133,7 @@ def _timeline(report: Report) -> list[str]:
         rows = [
             (
                 duration(event.t),
-                f"{marks[event.severity]}{escaped(event.subject)}",
+                _marked(f"{marks[event.severity]}{escaped(event.subject)}", event.seen),
                 escaped(event.message),
                 escaped(event.cause),
             )
@@ -143,6 +143,8 @@ def _timeline(report: Report) -> list[str]:
     moves = [row for lane in report.lanes if (row := _moves(lane))]
     if moves:
         parts.append(_folding("Pods that moved or stopped", ("Pod", "States"), moves, always=True))
+    if parts:
+        parts += _legend(*(event.seen for event in report.timeline), *(lane.seen for lane in report.lanes))
     return parts or ["_No pod moved or stopped._"]
 
 
@@ -150,7 +152,7 @@ def _moves(lane: Lane) -> tuple[str, str] | None:
     if len(lane.segments) < 2:
         return None
     words = [f"{duration(part.start)} {part.state} on {escaped(part.node or 'no node')}" for part in lane.segments]
-    return code(lane.pod), " → ".join(words)
+    return _marked(code(lane.pod), lane.seen), " → ".join(words)
 
 
 def _topology(report: Report) -> list[str]:
@@ -234,16 +236,26 @@ _BODIES: dict[str, Callable[[Report], list[str]]] = {
 def _tables(tables: Iterable[Table]) -> list[str]:
     parts = []
     for table in tables:
-        heads = [escaped(column.title) for column in table.columns]
-        right = [column.type in NUMERIC for column in table.columns]
-        rows = [
-            tuple(escaped(cell(value, column)) for value, column in zip(row, table.columns, strict=True))
-            for row in table.rows
-        ]
+        heads = [escaped(column.title) for column in table.shown]
+        right = [column.type in NUMERIC for column in table.shown]
+        rows = []
+        for seen, row in table.marked_rows():
+            cells = [escaped(cell(value, column)) for value, column in zip(row, table.shown, strict=True)]
+            cells[table.subject] = _marked(cells[table.subject], seen)
+            rows.append(tuple(cells))
         parts.append(_folding(escaped(table.title), heads, rows, right, file=f"tables/{table.name}.csv"))
-        notes = [table.note, *_estimate_notes(table)]
+        notes = [table.note, *_estimate_notes(table), *table.legend, table.hidden]
         parts += [f"<sub>{escaped(note)}</sub>" for note in notes if note]
     return parts
+
+
+def _marked(content: str, seen: str) -> str:
+    """The subject of a row, with its mark when it was not read from the tree."""
+    return f"{content} {MARKS[seen]}" if seen in MARKS else content
+
+
+def _legend(*seen: str) -> list[str]:
+    return [f"<sub>{mark} {escaped(LEGEND[key])}</sub>" for key, mark in MARKS.items() if key in seen]
 
 
 def _estimate_notes(table: Table) -> list[str]:

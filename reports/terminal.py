@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -9,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from models.findings import Finding, Severity
-from reports.document import Cell, Column, Estimate, Report, Table
+from reports.document import MARKS, Cell, Column, Estimate, Report, Table
 from reports.formats import EMPTY, NUMERIC, cell, interval, number, printable, scalar
 
 FINDINGS, ROUTES = 6, 14
@@ -67,19 +69,22 @@ def _print_findings(findings: tuple[Finding, ...], console: Console) -> None:
 
 
 def _print_routes(table: Table, console: Console) -> None:
-    places = [
-        position for name in _ROUTE_COLUMNS for position, column in enumerate(table.columns) if column.name == name
-    ]
+    places = [position for name in _ROUTE_COLUMNS for position, column in enumerate(table.shown) if column.name == name]
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
     for position in places:
-        column = table.columns[position]
+        column = table.shown[position]
         grid.add_column(column.title, justify="right" if column.type in NUMERIC else "left", overflow="fold")
-    for row in table.rows[:ROUTES]:
-        grid.add_row(*(_cell_text(row[position], table.columns[position]) for position in places))
+    for seen, row in islice(table.marked_rows(), ROUTES):
+        cells = [_cell_text(row[position], table.shown[position]) for position in places]
+        cells[0] = Text.assemble(cells[0], f" {MARKS[seen]}") if seen in MARKS else cells[0]
+        grid.add_row(*cells)
     _head(console, "Routes")
     console.print(Padding(grid, (0, 0, 0, 2)))
     if len(table.rows) > ROUTES:
         console.print(Padding(Text(f"and {len(table.rows) - ROUTES} more in the report", style="dim"), (0, 0, 0, 2)))
+    for line in (*table.legend, table.hidden):
+        if line:
+            console.print(Padding(Text(printable(line), style="dim"), (0, 0, 0, 2)))
 
 
 def _cell_text(value: Cell, column: Column) -> Text:

@@ -211,4 +211,9 @@ def test_junit_of_a_hostile_report_is_well_formed() -> None:
 
 def test_a_table_of_a_report_is_validated_against_its_declaration() -> None:
     with pytest.raises(ValueError, match="a row of 1 cells for 4 columns"):
-        make_table("outages", [("only",)])
+        make_table("outages", [("only",)], ["written"])
+
+
+def test_a_table_needs_one_mark_for_each_row() -> None:
+    with pytest.raises(ValueError, match="table outages: 0 marks for 1 rows"):
+        make_table("outages", [("a", 1.0, 2.0, "")], [])

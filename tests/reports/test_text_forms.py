@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import json
 import math
 import os
 import re
@@ -18,7 +19,9 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from reports import formats
-from reports.document import Column, Estimate, Report
+from reports.csvout import table_csv
+from reports.document import Column, Estimate, Report, Verdict, make_table
+from reports.html import render_html
 from reports.jsonout import to_json
 from reports.markdown import render_markdown
 from reports.sections import SECTIONS
@@ -91,6 +94,59 @@ def test_the_terminal_shows_the_verdict_what_broke_and_what_was_not_seen() -> No
     assert "and 2 more in the report" in text
     assert "3 things the tree asks for were not seen, 3 limits of this report, 5 assumptions" in text
     assert "Again: stowplan run scenarios/node-loss.yaml --seed 42" in text
+
+
+def test_what_is_modelled_or_missing_is_marked_in_every_form_and_the_marks_are_explained() -> None:
+    columns = ("route", "start_s", "duration_s", "cause")
+    rows = [(name, 0.0, 60.0, "a node died") for name in ("a.example.org/", "b.example.org/", "c.example.org/")]
+    table = make_table("outages", rows, ["written", "modelled", "missing"], hidden="At least 2 workloads are not here.")
+    report = Report("r", "r", "", Verdict("pass", "Fine."), tables=(table,))
+    markdown, html = render_markdown(report), render_html(report)
+    assert [column.name for column in table.columns] == [*columns, "seen"]
+    assert re.findall(r"^\| ([abc]\S+)( \S)? \|", markdown, flags=re.M) == [
+        ("a.example.org/", ""),
+        ("b.example.org/", " †"),
+        ("c.example.org/", " ‡"),
+    ]
+    assert re.findall(r"<td>([abc]\S+org/)(?:<sup class=\"mark\"[^>]*>(.)</sup>)?</td>", html) == [
+        ("a.example.org/", ""),
+        ("b.example.org/", "†"),
+        ("c.example.org/", "‡"),
+    ]
+    for text in (markdown, html):
+        assert "† modelled from the chart catalogue, wholly or in part; the real chart may run more" in text
+        assert "‡ named by the tree, but not in what could be read" in text
+        assert "At least 2 workloads are not here." in text
+    plain = json.loads(to_json(report))["tables"][0]
+    assert [row["seen"] for row in plain["rows"]] == ["written", "modelled", "missing"]
+    assert plain["hidden"] == "At least 2 workloads are not here."
+    assert [
+        line.rpartition(",")[2] for line in table_csv(table).split()[::1] if line.endswith(("ed", "ing", "seen"))
+    ] == [
+        "seen",
+        "written",
+        "modelled",
+        "missing",
+    ]
+
+
+def test_the_mark_of_a_lost_nodes_row_is_at_the_route_and_not_at_the_node() -> None:
+    row = ("mini-1", "a.example.org/", 60.0, False, "", "")
+    report = Report("r", "r", "", Verdict("pass", ""), tables=(make_table("survival", [row], ["modelled"]),))
+    assert "| mini-1 | a.example.org/ † |" in render_markdown(report)
+    assert 'a.example.org/<sup class="mark"' in render_html(report)
+
+
+def test_the_terminal_marks_modelled_routes_and_says_what_is_hidden() -> None:
+    table = example.example_report().table("routes")
+    assert table is not None
+    out = io.StringIO()
+    report = Report("r", "r", "", Verdict("pass", ""), tables=(table,))
+    print_report(report, Console(file=out, width=160, color_system=None))
+    assert "grafana.example.org/ †" in out.getvalue()
+    assert "cloud.example.org/ †" not in out.getvalue()
+    assert "† modelled from the chart catalogue" in out.getvalue()
+    assert example.HIDDEN in out.getvalue()
 
 
 def test_terminal_escapes_and_rich_markup_in_names_do_not_reach_the_terminal() -> None:
