@@ -33,7 +33,13 @@ def _object(item: KubeObject) -> Iterator[Problem]:
 def _amounts(item: KubeObject) -> Iterator[Path]:
     """The maps of quantities in an object."""
     if item.kind == "ResourceQuota":
-        yield ("spec", "hard")
+        yield from (("spec", "hard"), ("status", "hard"), ("status", "used"))
+    elif item.kind == "Node":
+        yield from (("status", "capacity"), ("status", "allocatable"))
+    elif item.kind == "PersistentVolume":
+        yield ("spec", "capacity")
+    elif item.kind == "RuntimeClass":
+        yield ("overhead", "podFixed")
     elif item.kind == "PersistentVolumeClaim":
         yield from (("spec", "resources", key) for key in ("requests", "limits"))
     elif item.kind == "LimitRange":
@@ -42,6 +48,7 @@ def _amounts(item: KubeObject) -> Iterator[Path]:
             yield from (("spec", "limits", index, key) for key in kinds)
     else:
         for base in (("spec",), ("spec", "template", "spec"), ("spec", "jobTemplate", "spec", "template", "spec")):
+            yield from ((*base, *path) for path in (("overhead",), ("resources", "requests"), ("resources", "limits")))
             for group in ("containers", "initContainers"):
                 for index, _ in enumerate(_listed(dig(item.manifest, *base, group))):
                     yield from ((*base, group, index, "resources", key) for key in ("requests", "limits"))

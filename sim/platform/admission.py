@@ -18,10 +18,14 @@ from models.rules.resources import ResourceList, add_lists
 
 @dataclass(frozen=True)
 class Prepared:
-    """A pod after everything but quota: the manifest as it would be stored, or the API server's refusal."""
+    """A pod after everything but quota: the manifest as it would be stored, or the API server's refusal.
+
+    ``plugin``: the admission plugin that refuses.
+    """
 
     manifest: Manifest
     message: str = ""
+    plugin: str = ""
 
 
 class Gate:
@@ -52,13 +56,14 @@ class Gate:
         try:
             priority, policy = resolve_priority(manifest, self._priority_classes)
         except ValueError as error:
-            return Prepared(manifest, str(error))
+            return Prepared(manifest, str(error), "Priority")
         spec = manifest["spec"]
         spec["priority"], spec["preemptionPolicy"] = priority, policy
         if name := priority_class_name(manifest, self._priority_classes):
             spec["priorityClassName"] = name
         manifest = apply_limit_ranges(manifest, limit_ranges)
-        return Prepared(manifest, limit_range_error(manifest, limit_ranges) or "")
+        message = limit_range_error(manifest, limit_ranges)
+        return Prepared(manifest, message, "LimitRanger") if message else Prepared(manifest)
 
 
 class Ledger:
