@@ -103,6 +103,15 @@ class Ledger:
             self._charges[f"{namespace}/{_name(pod)}"] = (namespace, answer.deltas)
         return answer
 
+    def charge(self, pod: Manifest) -> None:
+        """Count a pod that runs already, whatever admission would say to it today: a quota evicts nothing."""
+        namespace = str(dig(pod, "metadata", "namespace", default=""))
+        quotas = self._quotas.get(namespace, {})
+        deltas = {name: compute_used(quota, [pod]) for name, quota in quotas.items()}
+        used = self._used.get(namespace, {})
+        self._used[namespace] = {**used, **{name: add_lists(used[name], amounts) for name, amounts in deltas.items()}}
+        self._charges[f"{namespace}/{_name(pod)}"] = (namespace, deltas)
+
     def release(self, key: str) -> bool:
         """Give back what the pod ``namespace/name`` was charged; true when it had been charged anything."""
         namespace, deltas = self._charges.pop(key, ("", {}))
