@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from models.findings import Finding
 from models.graph.findings import CODES as GRAPH_CODES
-from models.graph.findings import findings as graph_findings
 from sim.checks import admission, rollout
 from sim.checks.check import Check
+from sim.checks.look import Look
 from sim.standing import Standing
 
 _MODULES = (admission, rollout)
@@ -33,7 +33,13 @@ def codes() -> Mapping[str, str]:
 
 
 def run_checks(standing: Standing) -> list[Finding]:
-    """All findings about a platform at rest, worst first."""
-    found = [finding for check in all_checks() for finding in check.findings(standing)]
-    found += graph_findings(standing.graph, standing.platform)
+    """All findings about a platform at rest, worst first; what a rule and the graph both see is told by the rule."""
+    look = Look(standing)
+    found: list[Finding] = []
+    told: set[tuple[str, str]] = set()
+    for check in all_checks():
+        own = check.findings(look)
+        found += own
+        told |= {(code, item.subject) for code in check.replaces for item in own}
+    found += [item for item in look.graph_findings if (item.code, item.subject) not in told]
     return sorted(found, key=lambda item: item.sort_key)

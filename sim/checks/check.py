@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models.errors import Where
 from models.findings import Finding, Severity
 from models.objects import KubeObject
-from sim.standing import Standing
+from sim.checks.look import Look
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,9 @@ class Defect:
     """One place where a rule is broken; together with its rule it becomes a :class:`models.findings.Finding`.
 
     title: one sentence that says what will happen. subject: the object it is about.
-    field: dotted path of the field to look at. way_out: one sentence; patch: the same as a Kustomize patch.
+    field: dotted path of the field to look at, lists by name or index (``spec.template.spec.containers[web].image``).
+    way_out: one sentence; patch: the same as a Kustomize patch (see :mod:`sim.checks.patch`).
+    severity: where this case is less certain or less bad than the rule's own.
     """
 
     title: str
@@ -25,6 +27,7 @@ class Defect:
     evidence: tuple[str, ...] = ()
     way_out: str = ""
     patch: str = ""
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True)
@@ -33,30 +36,37 @@ class Check:
 
     code: stable, upper case. meaning: what is wrong when it fires, for the list of rules.
     find: all defects of a platform at rest. needs_hardware: says nothing while the nodes are unknown.
+    replaces: codes of the graph that tell the same thing with less: where this rule speaks of a subject, they do not.
     """
 
     code: str
     severity: Severity
     meaning: str
-    find: Callable[[Standing], Iterable[Defect]]
+    find: Callable[[Look], Iterable[Defect]]
     needs_hardware: bool = False
+    replaces: tuple[str, ...] = ()
 
-    def findings(self, standing: Standing) -> list[Finding]:
+    def findings(self, look: Look) -> list[Finding]:
         """Every defect as a finding; none when hardware is needed and nobody named it."""
-        if self.needs_hardware and not standing.hardware_known:
+        if self.needs_hardware and not look.standing.hardware_known:
             return []
-        return [self._finding(item) for item in self.find(standing)]
+        return [self._finding(item) for item in self.find(look)]
 
     def _finding(self, defect: Defect) -> Finding:
         item = defect.subject
         return Finding(
             self.code,
-            self.severity,
+            self.severity if defect.severity is None else defect.severity,
             defect.title,
-            f"{item.kind} {item.namespace}/{item.name}" if item.namespace else f"{item.kind} {item.name}",
+            subject_of(item),
             Where(item.origin.file, item.origin.line, defect.field or None),
             defect.evidence,
             defect.way_out,
             defect.patch,
             item.namespace,
         )
+
+
+def subject_of(item: KubeObject) -> str:
+    """The name of an object in a finding: "Deployment htpc/jellyfin", "StorageClass fast"."""
+    return f"{item.kind} {item.namespace}/{item.name}" if item.namespace else f"{item.kind} {item.name}"

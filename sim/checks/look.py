@@ -1,0 +1,253 @@
+"""What all rules share: the platform at rest and the look-ups that several of them need, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from models.findings import Finding
+from models.graph.analysis import context_of
+from models.graph.context import Context
+from models.graph.findings import findings as graph_findings
+from models.objects import KubeObject, Manifest
+from models.operators.make import mapping, maps
+from models.platform import Platform, Workload
+from models.rules.quota import compute_used
+from models.rules.resources import add_lists
+from sim.headroom import RolloutCheck, rollout_checks
+from sim.placement import PlacedPod, Placement
+from sim.platform.admission import Ledger
+from sim.platform.workloads import first_ordinal, make_pod
+from sim.standing import Standing
+
+_MOST_PODS = 100
+_WRITTEN = frozenset({"manifest", "generated", "chart"})
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A container of a workload and where it is written: ``spec.template.spec.containers[web]``."""
+
+    workload: Workload
+    manifest: Manifest
+    group: str
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return str(self.manifest.get("name") or "")
+
+    @property
+    def field(self) -> str:
+        """The dotted path of the container in the workload."""
+        return f"{pod_field(self.workload)}.{self.group}[{self.name}]"
+
+    @property
+    def runs_along(self) -> bool:
+        """Whether it runs as long as the pod does (a container or a sidecar)."""
+        return self.group == "containers" or self.manifest.get("restartPolicy") == "Always"
+
+
+@dataclass(frozen=True)
+class Restart:
+    """What happens to one pod of a workload that is created again while all others run.
+
+    plugin: ``Priority`` or ``LimitRanger`` or ``ResourceQuota``, whichever refuses; message: its sentence.
+    """
+
+    workload: Workload
+    manifest: Manifest
+    plugin: str = ""
+    message: str = ""
+
+
+class _Full(Ledger):
+    """Quotas that every running pod is charged to, those that they would not admit today included."""
+
+    def charge(self, pod: Manifest) -> None:
+        """Count a pod that was there before the limits were."""
+        namespace = str(mapping(pod.get("metadata")).get("namespace") or "")
+        name = str(mapping(pod.get("metadata")).get("name") or "")
+        quotas = self._quotas.get(namespace)
+        if not quotas:
+            return
+        deltas = {key: compute_used(quota, [pod]) for key, quota in quotas.items()}
+        used = self._used[namespace]
+        self._used[namespace] = {**used, **{key: add_lists(used[key], delta) for key, delta in deltas.items()}}
+        self._charges[f"{namespace}/{name}"] = (namespace, deltas)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A platform at rest, for the rules."""
+
+    standing: Standing
+
+    @property
+    def platform(self) -> Platform:
+        """The objects and workloads."""
+        return self.standing.platform
+
+    @property
+    def placement(self) -> Placement:
+        """Where every pod runs."""
+        return self.standing.placement
+
+    @cached_property
+    def context(self) -> Context:
+        """The look-ups of the dependency graph."""
+        return context_of(self.standing.graph)
+
+    @cached_property
+    def graph_findings(self) -> tuple[Finding, ...]:
+        """What the dependency graph finds."""
+        return tuple(graph_findings(self.standing.graph, self.platform))
+
+    @cached_property
+    def written(self) -> tuple[Workload, ...]:
+        """Workloads whose pod template somebody wrote (no operator's, no modelled chart's)."""
+        return tuple(
+            item for item in self.platform.workloads if item.provenance in _WRITTEN and item.controller != "Cluster"
+        )
+
+    def slots(self, workload: Workload) -> Iterator[Slot]:
+        """The workload's containers, then its init containers."""
+        for group in ("containers", "initContainers"):
+            for item in maps(workload.pod_spec.get(group)):
+                yield Slot(workload, item, group)
+
+    def unseen(self, namespace: str) -> tuple[str, ...]:
+        """What could hold objects of the namespace and was not read: charts, remote files, releases."""
+        return tuple(dict.fromkeys([*self._unseen_anywhere, *self._unseen_in.get(namespace, ())]))
+
+    @cached_property
+    def _unseen_anywhere(self) -> tuple[str, ...]:
+        """Things without a known namespace. Remote files that are called CRDs hold definitions and nothing else."""
+        found = [
+            f"{item.kind} {item.what}"
+            for item in self.platform.rendered.missing
+            if item.kind != "chart" and "crd" not in item.what.lower()
+        ]
+        found += [f"chart {item.what}" for item, space in self.context.charts.values() if not space]
+        return tuple(found)
+
+    @cached_property
+    def _unseen_in(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for item in self.platform.rendered.missing:
+            if item.kind == "chart" and item.modelled:
+                # A model holds the workloads of a chart, not everything that it makes.
+                made = [other for other in self.platform.objects if other.origin.file == item.origin.file]
+                for space in {item.namespace, *(other.namespace for other in made)} - {""}:
+                    found.setdefault(space, []).append(f"chart {item.what} (modelled)")
+        for missing, space in self.context.charts.values():
+            found.setdefault(space, []).append(f"chart {missing.what}")
+        for kind in ("HelmRelease", "HelmChart"):
+            for release in self.platform.by_kind(kind):
+                space = str(release.spec.get("targetNamespace") or release.namespace)
+                found.setdefault(space, []).append(f"{kind} {release.namespace}/{release.name}")
+        for application in self.platform.by_kind("Application", "argoproj.io"):
+            space = str(mapping(application.spec.get("destination")).get("namespace") or "")
+            if space and not any(item.namespace == space for item in self.platform.workloads):
+                found.setdefault(space, []).append(f"Application {application.namespace}/{application.name}")
+        return found
+
+    @cached_property
+    def first_pods(self) -> Mapping[str, PlacedPod]:
+        """One pod of every workload that runs at rest, a refused one first."""
+        found: dict[str, PlacedPod] = {}
+        for pod in self.placement.pods:
+            known = found.get(pod.workload)
+            if known is None or (known.state != "refused" and pod.state == "refused"):
+                found[pod.workload] = pod
+        return found
+
+    @cached_property
+    def ledger(self) -> _Full:
+        """Use of every quota with all pods of the tree running (Jobs run at times only and are not counted)."""
+        quotas = {name: [item.manifest for item in items] for name, items in self.platform.quotas.items()}
+        objects = [item.manifest for item in self.platform.objects if item.kind not in ("Pod", "ResourceQuota")]
+        full = _Full(quotas, objects)
+        for pod in self.placement.pods:
+            full.charge(pod.manifest)
+        return full
+
+    @cached_property
+    def restarts(self) -> Mapping[str, Restart]:
+        """For every workload: one of its pods created again, the others running. Jobs: their next run."""
+        found: dict[str, Restart] = {}
+        for workload in self.placement.workloads:
+            pod = self.first_pods.get(workload.id)
+            if pod is None and (workload.controller not in ("Job", "CronJob") or not workload.replicas):
+                continue
+            found[workload.id] = self._restart(workload, pod)
+        return found
+
+    def _restart(self, workload: Workload, pod: PlacedPod | None) -> Restart:
+        manifest = pod.manifest if pod is not None else {}
+        if pod is None or pod.state == "refused":
+            number = first_ordinal(workload) if pod is None else pod.number
+            prepared = self.placement.gate.prepare(make_pod(workload, number))
+            if prepared.message:
+                return Restart(workload, prepared.manifest, gate_plugin(prepared.message), prepared.message)
+            manifest = prepared.manifest
+        ledger = self.ledger.copy()
+        if pod is not None:
+            ledger.release(pod.key)
+        message = ""
+        for number in range(1 if pod is not None else min(workload.replicas or 0, _MOST_PODS)):
+            metadata = {**manifest["metadata"], "name": f"{manifest['metadata']['name']}-{number}"}
+            message = message or ledger.try_admit(manifest if not number else {**manifest, "metadata": metadata}).message
+        return Restart(workload, manifest, "ResourceQuota" if message else "", message)
+
+    @cached_property
+    def rollouts(self) -> tuple[RolloutCheck, ...]:
+        """Whether every Deployment, rolled out alone while everything runs, can finish."""
+        if not any(pod.state == "refused" for pod in self.placement.pods):
+            return self.standing.rollouts
+        return tuple(rollout_checks(replace(self.placement, ledger=self.ledger)))
+
+    def pods_of(self, workload: Workload) -> tuple[PlacedPod, ...]:
+        """The pods of a workload at rest."""
+        return self.placement.by_workload.get(workload.id, ())
+
+    def mounted(self, workload: Workload) -> Iterator[tuple[KubeObject, str]]:
+        """The claims that pods of a workload mount, each with the field that says so."""
+        base = pod_field(workload)
+        for volume in maps(workload.pod_spec.get("volumes")):
+            name = mapping(volume.get("persistentVolumeClaim")).get("claimName")
+            claim = self.platform.get("PersistentVolumeClaim", workload.namespace, str(name)) if name else None
+            if claim is not None:
+                yield claim, f"{base}.volumes[{volume.get('name')}].persistentVolumeClaim.claimName"
+        for node in self.context.made_claims.get(f"{workload.namespace}/{workload.name}", ()):
+            if self._made_for(node, workload):
+                yield node, "spec.storage" if workload.controller == "Cluster" else "spec.volumeClaimTemplates"
+
+    def _made_for(self, claim: KubeObject, workload: Workload) -> bool:
+        if workload.controller == "Cluster":
+            return claim.labels.get("cnpg.io/cluster") == workload.name
+        names = {str(mapping(item.get("metadata")).get("name")) for item in workload.claim_templates}
+        return workload.controller == "StatefulSet" and any(
+            claim.name.startswith(f"{name}-{workload.name}-") for name in names
+        )
+
+
+def gate_plugin(message: str) -> str:
+    """Which admission plugin before the quota speaks like that."""
+    return "Priority" if "PriorityClass" in message else "LimitRanger"
+
+
+def pod_field(workload: Workload) -> str:
+    """Where a workload's pod spec is written."""
+    if workload.controller == "Pod":
+        return "spec"
+    if workload.controller == "CronJob":
+        return "spec.jobTemplate.spec.template.spec"
+    return "spec.template.spec"
+
+
+def text_of(value: Any) -> str:
+    """A scalar in a sentence; "" for nothing."""
+    return "" if value is None else str(value)
