@@ -8,6 +8,7 @@ bound: what a model leaves out is said in its ``hides``.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,8 @@ class ChartModel(Entry):
 
     ``repos``: parts of the URL of the chart's repository, when charts of this name come from several publishers.
     ``from_major``: the first major version whose values have the form that the model reads.
+    ``verified``: the version and the commit or tag of the chart's own templates with which the model was compared,
+    "" for a model that was written from documentation alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +46,7 @@ class ChartModel(Entry):
     version: str
     source: str
     hides: str
+    verified: str = ""
     repos: tuple[str, ...] = ()
     from_major: int = 0
     name_length: int = 63
@@ -52,9 +56,9 @@ class ChartModel(Entry):
 
     def fits(self, repo: str, version: str) -> bool:
         """Whether the model speaks of the chart from that repository and of that version, as far as they are known."""
-        major = version.lstrip("v").partition(".")[0]
+        numbers = _numbers(version)
         known = not self.repos or not repo or any(part in repo for part in self.repos)
-        return known and (not major.isdigit() or int(major) >= self.from_major)
+        return known and (not numbers or numbers[0] >= self.from_major)
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def _each(part: Mapping[str, Any], scope: Scope) -> Iterator[Scope]:
 
 
 def _part(part: Mapping[str, Any], scope: Scope) -> Iterator[Manifest]:
-    if not scope.holds(part.get("when")):
+    if not scope.holds(part.get("when")) or not _of_version(part, str(scope.facts["version"])):
         return
     if "include" in part:
         yield from _include(part, scope)
@@ -156,7 +160,9 @@ def _part(part: Mapping[str, Any], scope: Scope) -> Iterator[Manifest]:
     if "app-template" in part:
         yield from apptemplate.objects(scope, part)
         return
-    filled = {key: item for key, item in scope.fill(dict(part)).items() if key not in ("when", "each")}
+    filled = {
+        key: item for key, item in scope.fill(dict(part)).items() if key not in ("when", "each", "since", "until")
+    }
     made: Manifest | None = None
     if "workload" in filled:
         made = parts.workload(scope, filled)
@@ -174,6 +180,20 @@ def _part(part: Mapping[str, Any], scope: Scope) -> Iterator[Manifest]:
             made = {**made, "metadata": {**parts.metadata(scope, "", {}), **made.get("metadata", {})}}
     if made is not None:
         yield scope.expand(made)
+
+
+def _of_version(part: Mapping[str, Any], version: str) -> bool:
+    """Whether a part is of that version of the chart: not before ``since``, not from ``until`` on."""
+    wanted = _numbers(version)
+    if not wanted:
+        return "until" not in part
+    until = _numbers(str(part["until"])) if "until" in part else None
+    return _numbers(str(part.get("since", "0"))) <= wanted and (until is None or wanted < until)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version or of a range (``^4.1``)."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _include(part: Mapping[str, Any], scope: Scope) -> Iterator[Manifest]:
