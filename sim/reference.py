@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from sim.arrivals import arrival_time, clock_between
+from sim.arrival_times import arrival_time, clock_between
 from sim.engine import Notice, Stop
 from sim.measures import EngineMeasures
 from sim.program import Disk, Draw, Hold, Link, PodStation, Program, RateLimit, Source
