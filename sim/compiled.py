@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim import kernel
 from sim import layout as at
-from sim.arrivals import clock_between
+from sim.arrival_times import clock_between
 from sim.engine import Notice, Stop
 from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop
 from sim.pack import Memory, pack_endpoints, pack_pod, pack_program
@@ -189,8 +189,10 @@ class CompiledEngine:
         resource = int(self.memory.I[self.layout.nodes[node] + at.N_RESOURCE])
         if cores is not None:
             self.memory.F[resource + at.R_CAPACITY] = cores
-        if speed is not None:
+        if speed is not None and speed != self.memory.F[resource + at.R_SPEED]:
             self.memory.F[resource + at.R_SPEED] = speed
+            first, count = int(self.memory.I[resource + at.R_LIST]), int(self.memory.I[resource + at.R_COUNT])
+            self.memory.I[self.memory.I[first : first + count] + at.G_CHANGED] = 1
         if cores is not None or speed is not None:
             self._order(at.DO_DIRTY, resource)
         if up is not None:
@@ -269,7 +271,8 @@ class CompiledEngine:
             F[pod + at.G_THROTTLED_S] = F[pod + at.G_BOUNDARY] - now if throttled else 0.0
             self.idle_since[slot], self.idle_s[slot] = now, 0.0
         for resource in layout.resources:
-            F[resource + at.R_USED] = F[resource + at.R_BUSY_S] = 0.0
+            F[resource + at.R_USED] = F[resource + at.R_BUSY_S] = F[resource + at.R_BIN_END] = 0.0
+        F[at.H_BIN_END] = 0.0
 
     def _memory_now(self, slot: int) -> float:
         F, I, pod = self.memory.F, self.memory.I, self.pods[slot]

@@ -20,7 +20,7 @@ import numpy as np
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-from sim import randomness
+from sim import measures, randomness
 from sim.kernel_cache import cache_directory
 from sim.layout import *
 from sim.program import CFS_PERIOD_S, RETRANSMIT_S, TCP_GIVE_UP_S
@@ -32,8 +32,11 @@ INF = math.inf
 GAP_STRIDE = 64
 SIGN = -(1 << 63)
 """Flipping the highest bit makes the order of signed integers that of unsigned ones."""
-SUB_BUCKETS, COARSE, LOWEST, OCTAVES = np.int64(64), np.int64(8), np.int64(-20), np.int64(36)
-BUCKETS, COARSE_BUCKETS = SUB_BUCKETS * OCTAVES, COARSE * OCTAVES
+BUCKETS, COARSE_BUCKETS = np.int64(measures.BUCKETS), np.int64(measures.COARSE_BUCKETS)
+# A float has 52 bits of mantissa; 6 of them are 64 buckets per power of two, 3 are 8. frexp's exponent is biased by 1022.
+FINE_SHIFT, COARSE_SHIFT = np.int64(52 - 6), np.int64(52 - 3)
+FINE_LOWEST = np.int64((1022 + measures.LOWEST_EXPONENT) * measures.SUB_BUCKETS)
+COARSE_LOWEST = np.int64((1022 + measures.LOWEST_EXPONENT) * measures.COARSE_SUB_BUCKETS)
 CONSTANT, EXPONENTIAL, UNIFORM = randomness.CONSTANT, randomness.EXPONENTIAL, randomness.UNIFORM
 ERLANG, LOGNORMAL = randomness.ERLANG, randomness.LOGNORMAL
 TO_UNIT = randomness.TO_UNIT
@@ -45,6 +48,7 @@ CALL_JITTER, CALL_HEDGE = randomness.CALL_JITTER, randomness.CALL_HEDGE
 PER_ATTEMPT = np.int64(randomness.PER_ATTEMPT)
 
 compiled = njit(error_model="numpy")
+forced = njit(error_model="numpy", forceinline=True)
 inlined = njit(error_model="numpy", inline="always")
 entry_point = njit(nogil=True, cache=True, error_model="numpy")
 
@@ -142,7 +146,7 @@ def retransmission_delay(loss, u):
 
 @compiled
 def segment_after(time, segment, offset):
-    """See ``sim.arrivals.segment_after``."""
+    """See ``sim.arrival_times.segment_after``."""
     number = int(math.floor((time + offset) / segment))
     end = (number + 1) * segment - offset
     while end <= time:
@@ -153,7 +157,7 @@ def segment_after(time, segment, offset):
 
 @compiled
 def arrival_time(I, F, source):
-    """See ``sim.arrivals.arrival_time``."""
+    """See ``sim.arrival_times.arrival_time``."""
     since, need, factor = F[source + U_SINCE], F[source + U_NEED], F[source + U_FACTOR]
     rates, count = I[source + U_RATES], I[source + U_RATE_COUNT]
     if count == 1:
@@ -238,7 +242,7 @@ def set_timer(I, F, time, kind, thing):
     return I[H_SEQUENCE]
 
 
-@compiled
+@forced
 def wake(I, F, visit):
     """The visit goes on at this instant, after those that were woken before."""
     at = I[H_READY] + 2 * ((I[H_READY_HEAD] + I[H_READY_SIZE]) & (I[H_READY_CAPACITY] - 1))
@@ -304,7 +308,7 @@ def _merge_children(I, F, root):
     return heap
 
 
-@compiled
+@forced
 def add_thread(I, F, group, visit, tag):
     """A thread that ends at virtual time ``tag``."""
     I[H_THREADS] += 1
@@ -317,7 +321,7 @@ def add_thread(I, F, group, visit, tag):
     I[group + G_THREADS] += 1
 
 
-@compiled
+@forced
 def take_thread(I, F, group, visit):
     """Remove any thread."""
     rest = _merge_children(I, F, visit)
@@ -339,6 +343,25 @@ def take_thread(I, F, group, visit):
 
 
 @compiled
+def spread(I, F, resource, since, now, rate):
+    """Book use over several bins, and remember the bin of the last moment."""
+    bins, start, width = I[resource + R_BINS], F[H_START], F[H_BIN_WIDTH]
+    at = int((since - start) / width)
+    while since < now and at < I[H_BINS]:
+        end = start + (at + 1) * width
+        if end > now:
+            end = now
+        if end > since:
+            F[bins + at] += rate * (end - since)
+            since = end
+        at += 1
+    at = int((now - start) / width)
+    F[resource + R_BIN_BEGIN] = now
+    F[resource + R_BIN_END] = start + (at + 0.999) * width
+    I[resource + R_BIN] = bins + at if at < I[H_BINS] else NOTHING
+
+
+@forced
 def account(I, F, group, now):
     """Book what a group used since the last time."""
     since = F[group + G_ACCOUNTED]
@@ -356,18 +379,11 @@ def account(I, F, group, now):
     used = rate * (now - since)
     F[group + G_USED] += used
     F[resource + R_USED] += used
-    bins = I[resource + R_BINS]
-    if bins:
-        start, width = F[H_START], F[H_BIN_WIDTH]
-        at = int((since - start) / width)
-        while since < now and at < I[H_BINS]:
-            end = start + (at + 1) * width
-            if end > now:
-                end = now
-            if end > since:
-                F[bins + at] += rate * (end - since)
-                since = end
-            at += 1
+    if since >= F[resource + R_BIN_BEGIN] and now < F[resource + R_BIN_END]:
+        if I[resource + R_BIN]:
+            F[I[resource + R_BIN]] += used
+    elif I[resource + R_BINS]:
+        spread(I, F, resource, since, now, rate)
 
 
 @compiled
@@ -381,7 +397,7 @@ def next_boundary(phase, now):
     return phase + (k + 1) * CFS_PERIOD_S
 
 
-@compiled
+@forced
 def touch(I, F, group, now):
     """Bring a group's virtual time and budget up to ``now``."""
     elapsed = now - F[group + G_TOUCHED]
@@ -400,7 +416,7 @@ def touch(I, F, group, now):
     F[group + G_TOUCHED] = now
 
 
-@compiled
+@forced
 def plan(I, F, group):
     """When the next thread is done or the budget is used up, should nothing change before."""
     completion = INF
@@ -424,7 +440,7 @@ def plan(I, F, group):
     F[group + G_DUE] = completion if completion <= exhaustion else exhaustion
 
 
-@compiled
+@forced
 def mark_dirty(I, F, resource):
     """Share the resource anew at the end of this instant."""
     if not I[resource + R_DIRTY]:
@@ -442,7 +458,7 @@ def release_throttle(I, F, group, now):
     I[group + G_CHANGED] = 1
 
 
-@compiled
+@forced
 def wake_group(I, F, group, now):
     """A group is about to get work."""
     touch(I, F, group, now)
@@ -460,7 +476,7 @@ def wake_group(I, F, group, now):
                 F[group + G_DUE] = F[group + G_BOUNDARY]
 
 
-@compiled
+@forced
 def settle_group(I, F, group):
     """A group has lost work."""
     I[group + G_CHANGED] = 1
@@ -479,7 +495,7 @@ def settle_group(I, F, group):
     mark_dirty(I, F, resource)
 
 
-@compiled
+@forced
 def begin_work(I, F, group, visit, amount, now):
     """A thread begins ``amount`` of work in a group."""
     wake_group(I, F, group, now)
@@ -541,7 +557,7 @@ def share_out(I, F, resource):
     return level
 
 
-@compiled
+@forced
 def resolve(I, F, resource, now):
     """Share the capacity of a resource and find its next event."""
     I[resource + R_DIRTY] = 0
@@ -569,14 +585,10 @@ def resolve(I, F, resource, now):
                 rate = F[group + G_WEIGHT] * level
             else:
                 rate = F[group + G_LOAD]
-            speed = F[resource + R_SPEED] * (rate / F[group + G_LOAD])
-            if rate != F[group + G_RATE] or speed != F[group + G_SPEED]:
+            if rate != F[group + G_RATE] or I[group + G_CHANGED]:
                 touch(I, F, group, now)
                 F[group + G_RATE] = rate
-                F[group + G_SPEED] = speed
-                I[group + G_CHANGED] = 1
-            if I[group + G_CHANGED]:
-                touch(I, F, group, now)
+                F[group + G_SPEED] = F[resource + R_SPEED] * (rate / F[group + G_LOAD])
                 plan(I, F, group)
                 I[group + G_CHANGED] = 0
         if F[group + G_DUE] < due:
@@ -587,7 +599,7 @@ def resolve(I, F, resource, now):
     set_due(I, F, I[resource + R_ORDER], due)
 
 
-@compiled
+@forced
 def set_due(I, F, order, due):
     """The tournament: who of the resources is next, the first in order on a tie."""
     tree, leaves = I[H_TREE], I[H_TREE_SIZE]
@@ -603,7 +615,7 @@ def set_due(I, F, order, due):
         at >>= 1
 
 
-@compiled
+@forced
 def fire(I, F, resource, now):
     """The event of a resource: threads are done, a budget is used up, or a period begins."""
     group = I[resource + R_DUE_GROUP]
@@ -636,23 +648,26 @@ def fire(I, F, resource, now):
 
 
 @compiled
-def bucket_of(value, sub_buckets):
-    """See ``sim.measures.bucket_of``."""
-    if value <= 0.0:
-        return NOTHING
-    mantissa, exponent = math.frexp(value)
-    index = (exponent - LOWEST) * sub_buckets + int((mantissa - 0.5) * (2 * sub_buckets))
-    return min(max(index, NOTHING), sub_buckets * OCTAVES - 1)
+def bucket_of(I, F, value, shift, lowest, count):
+    """See ``sim.measures.bucket_of``: exponent and leading bits of a positive float are its bucket."""
+    F[H_SCRATCH] = value
+    index = (I[H_SCRATCH] >> shift) - lowest
+    return min(max(index, NOTHING), count - 1)
 
 
 @compiled
-def bin_of(I, F, time):
-    """The bin of a time, -1 outside the series."""
-    index = int((time - F[H_START]) / F[H_BIN_WIDTH])
-    return index if index < I[H_BINS] else -1
+def bin_of_now(I, F):
+    """The bin of this moment, -1 outside the series."""
+    now = F[H_NOW]
+    if now >= F[H_BIN_END] or now < F[H_BIN_BEGIN]:
+        index = int((now - F[H_START]) / F[H_BIN_WIDTH])
+        F[H_BIN_BEGIN] = now
+        F[H_BIN_END] = F[H_START] + (index + 0.999) * F[H_BIN_WIDTH]
+        I[H_BIN] = index if index < I[H_BINS] else -1
+    return I[H_BIN]
 
 
-@compiled
+@forced
 def count_pod(I, F, pod):
     """The number of requests in the pod is about to change."""
     elapsed = F[H_NOW] - F[pod + P_COUNTED]
@@ -724,17 +739,21 @@ def count_root(I, F, call, status):
         latency = now - F[call + C_ARRIVED]
         I[series + E_IN_FLIGHT] -= 1
         I[series + E_OUTCOMES + status] += 1
-        index = bin_of(I, F, now)
+        index = bin_of_now(I, F)
         if status <= DEGRADED:
-            I[series + E_HISTOGRAMS + bucket_of(latency, SUB_BUCKETS)] += 1
+            I[series + E_HISTOGRAMS + bucket_of(I, F, latency, FINE_SHIFT, FINE_LOWEST, BUCKETS)] += 1
             F[series + E_SUM] += latency
             F[series + E_SQUARES] += latency * latency
             I[series + E_EDGE] += I[call + C_EDGE]
             if index >= 0:
                 I[I[route + W_SERVED] + index] += 1
-                I[I[route + W_LATENCY] + COARSE_BUCKETS * index + bucket_of(latency, COARSE)] += 1
+                I[
+                    I[route + W_LATENCY]
+                    + COARSE_BUCKETS * index
+                    + bucket_of(I, F, latency, COARSE_SHIFT, COARSE_LOWEST, COARSE_BUCKETS)
+                ] += 1
         else:
-            I[series + E_HISTOGRAMS + BUCKETS + bucket_of(latency, SUB_BUCKETS)] += 1
+            I[series + E_HISTOGRAMS + BUCKETS + bucket_of(I, F, latency, FINE_SHIFT, FINE_LOWEST, BUCKETS)] += 1
             if index >= 0:
                 I[I[route + W_FAILED] + index] += 1
         keep_exemplar(I, F, route, call, status, latency)
@@ -755,7 +774,7 @@ def new_call(I, F):
     call = I[H_FREE_CALL]
     I[H_FREE_CALL] = I[call + C_NEXT_FREE]
     I[H_FREE_CALLS] -= 1
-    for word in range(CALL):
+    for word in range(C_CLEARED):
         I[call + word] = 0
     return call
 
@@ -784,7 +803,7 @@ def free_visit(I, F, visit):
 # ------------------------------------------------------------------------------------------------- pods
 
 
-@compiled
+@forced
 def start_visit(I, F, visit):
     """A worker is free: begin, after those who are awake already."""
     I[visit + V_STATE] = READY
@@ -842,7 +861,7 @@ def has_room(I, F, pod):
     return not (workers > 0 and I[pod + P_BUSY] >= workers and 0 <= bound <= I[pod + P_QUEUE_SIZE])
 
 
-@compiled
+@forced
 def admit(I, F, pod, visit):
     """Take a visit: a worker begins, or it waits."""
     count_pod(I, F, pod)
@@ -872,7 +891,7 @@ def admit(I, F, pod, visit):
         out_of_memory(I, F, pod)
 
 
-@compiled
+@forced
 def leave(I, F, pod, visit):
     """A visit is gone from a pod; its worker takes the next one."""
     count_pod(I, F, pod)
@@ -969,7 +988,7 @@ def unlist_timeout(I, F, call):
             I[policy + Q_LAST] = before
 
 
-@compiled
+@forced
 def silence(I, F, call):
     """Stop the timers of an attempt."""
     unlist_timeout(I, F, call)
@@ -979,7 +998,7 @@ def silence(I, F, call):
         I[leg + LEG_TIMER] = 0
 
 
-@compiled
+@forced
 def forget_trial(I, F, call):
     """The call is no trial of a breaker any more."""
     if I[call + C_TRIAL]:
@@ -1038,9 +1057,8 @@ def abort(I, F, visit):
 
 
 @compiled
-def stop_attempt(I, F, call):
-    """Stop timers and whatever is still under way for an attempt."""
-    silence(I, F, call)
+def drop_visits(I, F, call):
+    """The visits of an attempt are not wanted any more."""
     for leg in (call + C_LEGS, call + C_LEGS + LEG):
         visit = I[leg + LEG_VISIT]
         if visit:
@@ -1048,6 +1066,14 @@ def stop_attempt(I, F, call):
             I[visit + V_CALL] = 0
             if I[I[call + C_POLICY] + Q_CANCEL]:
                 abort(I, F, visit)
+
+
+@forced
+def stop_attempt(I, F, call):
+    """Stop timers and whatever is still under way for an attempt."""
+    silence(I, F, call)
+    if I[call + C_LEGS + LEG_VISIT] or I[call + C_LEGS + LEG + LEG_VISIT]:
+        drop_visits(I, F, call)
 
 
 # ------------------------------------------------------------------------------------------------- calls
@@ -1067,10 +1093,22 @@ def think(I, F, source, user, number):
 
 
 @compiled
+def end_root(I, F, call, status):
+    """Nobody inside waits for the answer: it is a client's call, or an asynchronous one."""
+    source = I[call + C_SOURCE]
+    if source:
+        count_root(I, F, call, status)
+    user, number = I[call + C_USER], I[call + C_NUMBER]
+    free_call(I, F, call)
+    if source and I[source + U_KIND] == CLOSED:
+        think(I, F, source, user, number + 1)
+
+
+@forced
 def end_call(I, F, call, status):
     """The caller gets its answer."""
     I[call + C_ENDED] = 1
-    parent, source = I[call + C_PARENT], I[call + C_SOURCE]
+    parent = I[call + C_PARENT]
     if parent:
         I[parent + V_PENDING] -= 1
         if status == DEGRADED or (status != SERVED and I[call + C_SOFT]):
@@ -1080,13 +1118,8 @@ def end_call(I, F, call, status):
         if I[parent + V_STATE] == CALLING and I[parent + V_PENDING] == 0:
             I[parent + V_STATE] = READY
             wake(I, F, parent)
-        return
-    if source:
-        count_root(I, F, call, status)
-    user, number = I[call + C_USER], I[call + C_NUMBER]
-    free_call(I, F, call)
-    if source and I[source + U_KIND] == CLOSED:
-        think(I, F, source, user, number + 1)
+    else:
+        end_root(I, F, call, status)
 
 
 @compiled
@@ -1183,7 +1216,7 @@ def arrive(I, F, call, leg):
 
 
 @compiled
-def balance(I, F, service, client, u):
+def balance(I, F, service, client, key, counter):
     """The endpoint for a new connection, 0 without any."""
     count, first = I[service + S_COUNT], I[service + S_ENDPOINTS]
     if count == 0:
@@ -1208,7 +1241,7 @@ def balance(I, F, service, client, u):
             if I[I[endpoint] + P_IN_FLIGHT] < I[I[chosen] + P_IN_FLIGHT]:
                 chosen = endpoint
     elif count > 1:
-        target, reached = u * F[service + S_TOTAL_WEIGHT], 0.0
+        target, reached = uniform(key, counter) * F[service + S_TOTAL_WEIGHT], 0.0
         chosen = first + ENDPOINT * (count - 1)
         for at in range(count):
             endpoint = first + ENDPOINT * at
@@ -1232,8 +1265,8 @@ def connect(I, F, call, leg):
     counter = I[call + C_ATTEMPT] * PER_ATTEMPT
     if leg != call + C_LEGS:
         counter += CALL_HEDGE
-    u = uniform(I[call + C_KEY], counter + CALL_BALANCE)
-    pod = balance(I, F, I[I[call + C_OPERATION] + O_SERVICE], I[call + C_CLIENT], u)
+    service, key = I[I[call + C_OPERATION] + O_SERVICE], I[call + C_KEY]
+    pod = balance(I, F, service, I[call + C_CLIENT], key, counter + CALL_BALANCE)
     if pod == 0:
         leg_failed(I, F, call, leg, NO_ENDPOINT)
         return
@@ -1323,7 +1356,7 @@ def timed_out(I, F, policy, sequence):
         arm(I, F, policy)
 
 
-@compiled
+@forced
 def answered(I, F, call, visit, status):
     """A visit has ended: the attempt has its answer."""
     leg = call + C_LEGS
@@ -1351,7 +1384,8 @@ def new_request(I, F, call, source, number, user, key, position):
     now = F[H_NOW]
     mix_at = I[source + U_MIX]
     if position < 0:
-        u, position = uniform(key, ROOT_OPERATION), 0
+        position = NOTHING
+        u = uniform(key, ROOT_OPERATION) if I[source + U_MIX_SIZE] > 1 else 0.0
         while position < I[source + U_MIX_SIZE] - 1 and u >= F[mix_at + MIX * position]:
             position += 1
     entry = mix_at + MIX * position
@@ -1378,7 +1412,7 @@ def new_request(I, F, call, source, number, user, key, position):
         I[call + C_TRACE] = trace
     I[series + E_ARRIVED] += 1
     I[series + E_IN_FLIGHT] += 1
-    index = bin_of(I, F, now)
+    index = bin_of_now(I, F)
     if index >= 0:
         I[I[I[series + E_ROUTE] + W_ARRIVED] + index] += 1
     if F[source + U_EDGE] > 0.0 and uniform(key, ROOT_EDGE) < F[source + U_EDGE]:
@@ -1446,9 +1480,8 @@ def source_fires(I, F, source):
 def finish(I, F, visit, status):
     """The answer is ready: free the worker, then tell the caller."""
     pod, call = I[visit + V_POD], I[visit + V_CALL]
-    service = I[I[visit + V_OPERATION] + O_SERVICE]
-    row = (service - I[H_SERVICES]) // SERVICE
-    I[I[H_SOJOURN] + BUCKETS * row + bucket_of(F[H_NOW] - F[visit + V_ARRIVED], SUB_BUCKETS)] += 1
+    sojourn = I[I[I[visit + V_OPERATION] + O_SERVICE] + S_SOJOURN]
+    I[sojourn + bucket_of(I, F, F[H_NOW] - F[visit + V_ARRIVED], FINE_SHIFT, FINE_LOWEST, BUCKETS)] += 1
     note_hop(I, F, visit, F[visit + V_BEGAN])
     leave(I, F, pod, visit)
     if call:
@@ -1512,15 +1545,16 @@ def call_from(I, F, visit, instruction, key, mode):
     begin_call(I, F, call)
 
 
-@compiled
+@forced
 def calls(I, F, visit, instruction):
     """The calls of one instruction from V_REPETITION on; True if the visit must wait."""
-    counter = ((instruction - I[I[visit + V_OPERATION] + O_FIRST]) // INSTRUCTION) << STEP_BITS
+    counter = I[instruction + X_COUNTER]
     key, mode = I[visit + V_KEY], I[instruction + X_5]
+    share = F[instruction + X_A]
     while I[visit + V_REPETITION] < I[instruction + X_3]:
         repetition = I[visit + V_REPETITION]
         I[visit + V_REPETITION] = repetition + 1
-        if uniform(key, counter + 2 * repetition) < F[instruction + X_A]:
+        if share >= 1.0 or uniform(key, counter + 2 * repetition) < share:
             call_from(I, F, visit, instruction, mix(key, counter + 2 * repetition + 1), mode)
             if mode == SEQUENTIAL:
                 return True
@@ -1640,7 +1674,7 @@ def take_token(I, F, limit):
 def execute(I, F, visit, instruction):
     """Begin an instruction that is no call; True if the visit must wait."""
     code, key = I[instruction + X_CODE], I[visit + V_KEY]
-    counter = ((instruction - I[I[visit + V_OPERATION] + O_FIRST]) // INSTRUCTION) << STEP_BITS
+    counter = I[instruction + X_COUNTER]
     if code == X_CPU:
         demand = draw(I, F, instruction, key, counter)
         if demand > 0.0:
@@ -1699,7 +1733,7 @@ def resume(I, F, visit):
     return False
 
 
-@compiled
+@inlined
 def run(I, F, visit):
     """A visit goes on until it must wait or has ended."""
     last = I[I[visit + V_OPERATION] + O_LAST]
@@ -1744,7 +1778,7 @@ def timer_fires(I, F, sequence, kind, thing):
     """What a timer does; one that was put off or belongs to something gone does nothing."""
     if kind == K_VISIT:
         if I[thing + V_TIMER] == sequence:
-            run(I, F, thing)
+            wake(I, F, thing)
     elif kind == K_ARRIVAL:
         if I[thing + U_TIMER] == sequence:
             source_fires(I, F, thing)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SOURCES = ("kernel.py", "layout.py", "program.py", "randomness.py")
+SOURCES = ("kernel.py", "layout.py", "measures.py", "program.py", "randomness.py")
 """What the machine code depends on. numba itself looks only at the file of the function."""
 
 

@@ -61,15 +61,19 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     H_BINS,
     H_SERIES,  # @ of the first series record
     H_ROUTES,  # @ of the first route record
-    H_SOJOURN,  # @ of the histograms of services
+    H_SOJOURN,  # @ of the histograms of all services
     H_EXEMPLARS,  # kept per route
     H_TRACES,  # @ of free trace addresses, a stack
     H_TRACES_SIZE,
+    H_BIN_BEGIN,  # f, the moments whose bin is known
+    H_BIN_END,  # f
+    H_BIN,
+    H_SCRATCH,
     H_LOG,  # @ of log entries
     H_LOG_SIZE,
     H_LOG_CAPACITY,  # 0: no log
     HEADER,
-) = numbers(47)
+) = numbers(51)
 
 # A group of threads that share a rate: a pod's, or the transfers of a link or a disk.
 (
@@ -152,9 +156,12 @@ POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
     R_USED,  # f
     R_BUSY_S,  # f
     R_BINS,  # @ of floats, 0: none
+    R_BIN_BEGIN,  # f, the moments whose bin is known
+    R_BIN_END,  # f
+    R_BIN,  # @ of that bin, 0: outside
     R_MAIN_GROUP,  # @ the background load of a machine, the transfers of a line
     RESOURCE,
-) = numbers(15)
+) = numbers(18)
 
 N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = numbers(5)
 """A node: up, @ link, @ resource, @ group of the background load."""
@@ -183,8 +190,9 @@ N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = numbers(5)
     S_ROOM,
     S_ENDPOINTS,  # @ of (pod @, weight f, deadline f, slot)
     S_TOTAL_WEIGHT,  # f
+    S_SOJOURN,  # @ of a histogram
     SERVICE,
-) = numbers(8)
+) = numbers(9)
 BALANCE_RANDOM, BALANCE_ROUND_ROBIN, BALANCE_LEAST = numbers(3)
 ENDPOINT = np.int64(4)
 
@@ -192,7 +200,7 @@ O_SERVICE, O_FIRST, O_LAST, O_INDEX, OPERATION = numbers(5)
 """An operation: @ service, @ first instruction, @ after the last, #."""
 
 # An instruction: code, a law, and what the code needs.
-(X_CODE, X_LAW, X_A, X_B, X_C, X_1, X_2, X_3, X_4, X_5, X_6, INSTRUCTION) = numbers(12)
+(X_CODE, X_LAW, X_A, X_B, X_C, X_1, X_2, X_3, X_4, X_5, X_6, X_COUNTER, INSTRUCTION) = numbers(13)
 (X_CPU, X_WAIT, X_CALL, X_CACHE, X_DISK, X_TRANSFER, X_DENY, X_LIMIT, X_HOLD) = numbers(9)
 SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
 
@@ -300,39 +308,42 @@ MIX = np.int64(3)
     STEP_FINISH,
 ) = numbers(9)
 
-# A call.
+# A call. A new one has zeros up to C_CLEARED.
 (
-    C_NEXT_FREE,
     C_PARENT,  # @ visit
     C_SIBLING,  # @ next call of the parent
+    C_ATTEMPT,
+    C_TRIAL,
+    C_ENDED,
+    C_TIMEOUT,  # sequence, 0: none
+    C_PAUSE,  # sequence of the back-off, hedge, think or edge timer
+    C_SOURCE,  # @, 0: not a client's
+    C_EDGE,
+    C_TRACE,  # @
+    C_SOFT,
+    C_LEGS,  # two legs
+) = numbers(12)
+LEG_ACTIVE, LEG_VISIT, LEG_TIMER, LEG_POD, LEG = numbers(5)
+C_CLEARED = C_LEGS + 2 * LEG
+(
+    C_NEXT_FREE,
     C_OPERATION,  # @
     C_POLICY,  # @
     C_KEY,
     C_CLIENT,
     C_NODE,  # # of the caller, -1: outside
     C_RTT,  # f
-    C_ATTEMPT,
-    C_SOFT,
-    C_TRIAL,
-    C_ENDED,
     C_DEADLINE,  # f
-    C_TIMEOUT,  # sequence, 0: none
     C_EARLIER,  # @ neighbours in the policy's list
     C_LATER,
-    C_PAUSE,  # sequence of the back-off, hedge, think or edge timer
-    C_SOURCE,  # @, 0: not a client's
     C_USER,
     C_NUMBER,
     C_SERIES,  # @
     C_ARRIVED,  # f
     C_EPOCH,  # f, begin of the measurement at arrival
-    C_EDGE,
     C_ROOT,  # number of the request
-    C_TRACE,  # @
-    C_LEGS,  # two legs
-) = numbers(28)
-LEG_ACTIVE, LEG_VISIT, LEG_TIMER, LEG_POD, LEG = numbers(5)
-CALL = C_LEGS + 2 * LEG
+    CALL,
+) = numbers(int(C_CLEARED), int(C_CLEARED) + 17)
 
 # A series: outcomes, then two histograms.
 (E_ARRIVED, E_IN_FLIGHT, E_EDGE, E_ATTEMPTS, E_SUM, E_SQUARES, E_ROUTE, E_OPERATION, E_OUTCOMES) = numbers(9)

@@ -29,7 +29,7 @@ from sim.program import (
     Transfer,
     Wait,
 )
-from sim.randomness import law_parameters, mix, run_key
+from sim.randomness import STEP_BITS, law_parameters, mix, run_key
 
 BALANCES = {
     "random": at.BALANCE_RANDOM,
@@ -350,7 +350,9 @@ def _operations(memory: Memory, program: Program, places: Layout) -> None:
         memory.I[address + at.O_FIRST], memory.I[address + at.O_LAST] = body, body + at.INSTRUCTION * count
         memory.I[address + at.O_INDEX] = index
         for position, instruction in enumerate(operation.instructions):
-            _instruction(memory, places, body + at.INSTRUCTION * position, instruction)
+            place = body + at.INSTRUCTION * position
+            memory.I[place + at.X_COUNTER] = position << STEP_BITS
+            _instruction(memory, places, place, instruction)
 
 
 def _law(memory: Memory, address: int, law: Draw) -> None:
@@ -492,6 +494,8 @@ def _measures(memory: Memory, program: Program, places: Layout) -> None:
     words = BUCKETS * len(program.services)
     sojourn = memory.allocate(words)
     memory.I[at.H_SOJOURN] = sojourn
+    for index, service in enumerate(places.services):
+        memory.I[service + at.S_SOJOURN] = sojourn + BUCKETS * index
     places.measured.append((sojourn, words))
     stack = memory.allocate(int(at.TRACES))
     memory.I[at.H_TRACES], memory.I[at.H_TRACES_SIZE] = stack, at.TRACES

@@ -1,0 +1,310 @@
+"""Speed of the compiled engine, each number with its rival measured in the same run.
+
+    python tests/benchmarks/bench_kernel.py [name ...]
+
+Times are CPU seconds of this process (wall time for the two-core benchmark), medians of rounds in which every engine
+runs in turn. Names: chain, station, physics, day, cores, memory, growth, compile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import ciw
+import numpy as np
+import simpy
+
+from sim.compiled import CompiledEngine
+from sim.program import (
+    Call,
+    Cpu,
+    Draw,
+    Instruction,
+    Node,
+    Operation,
+    PodStation,
+    Policy,
+    Program,
+    Service,
+    Source,
+    Wait,
+)
+
+ROUNDS = 3
+PATIENCE = Policy(timeout=1.0, retries=2, backoff=0.1, jitter=0.2)
+MEANS = {"edge": 0.001, "ingress": 0.002, "auth": 0.002, "app": 0.020, "database": 0.008, "cache": 0.001}
+CALLS = {"edge": ("ingress",), "ingress": ("auth", "app"), "app": ("database", "cache")}
+
+
+def chain(rate: float, cpu: bool, cores: float = 8.0, nodes: int = 1, limit: float = float("inf")) -> Program:
+    """Six hops: client -> edge -> ingress -> auth, then app, which holds its worker while it calls database and cache."""
+    names = list(MEANS)
+
+    def plan(name: str) -> tuple[Instruction, ...]:
+        work: Instruction = Cpu(Draw(MEANS[name])) if cpu else Wait(Draw(MEANS[name]))
+        return (work, *(Call(names.index(callee), policy=PATIENCE) for callee in CALLS.get(name, ())))
+
+    return Program(
+        nodes=tuple(Node(f"node-{index}", cores) for index in range(nodes)),
+        services=tuple(Service(name) for name in names),
+        operations=tuple(Operation(name, index, plan(name)) for index, name in enumerate(names)),
+        sources=(Source("clients", 0, ((0, 1.0),), rates=(rate,), policy=PATIENCE),),
+        routes=("route",),
+        pods=tuple(
+            PodStation(name, index, index % nodes, workers=8, cpu_limit=limit) for index, name in enumerate(names)
+        ),
+    )
+
+
+def ours(program: Program, length: float) -> tuple[int, float]:
+    """Requests and CPU seconds of the compiled engine."""
+    engine = CompiledEngine(program, seed=1)
+    engine.advance(0.0)
+    begin = time.process_time()
+    engine.advance(length)
+    spent = time.process_time() - begin
+    return int(engine.measures().outcomes.sum()), spent
+
+
+def simpy_chain(rate: float, length: float) -> tuple[int, float]:
+    """The same six hops as a person would write them with SimPy: processes, resources, timeouts, retries."""
+    generator = np.random.default_rng(1)
+    environment = simpy.Environment()
+    pods = {name: simpy.Resource(environment, 8) for name in MEANS}
+    served = 0
+
+    def visit(name: str) -> Generator[Any, Any, None]:
+        with pods[name].request() as worker:
+            yield worker
+            yield environment.timeout(generator.exponential(MEANS[name]))
+            for callee in CALLS.get(name, ()):
+                yield from call(callee)
+
+    def call(name: str) -> Generator[Any, Any, bool]:
+        for attempt in range(3):
+            work = environment.process(visit(name))
+            timer = environment.timeout(1.0)
+            yield work | timer
+            if work.triggered:
+                return True
+            with contextlib.suppress(RuntimeError):
+                work.interrupt()
+            yield environment.timeout(0.1 * 2**attempt * generator.uniform(0.8, 1.0))
+        return False
+
+    def client() -> Generator[Any, Any, None]:
+        nonlocal served
+        served += yield from call("edge")
+
+    def source() -> Generator[Any, Any, None]:
+        while True:
+            yield environment.timeout(generator.exponential(1.0 / rate))
+            environment.process(client())
+
+    environment.process(source())
+    begin = time.process_time()
+    environment.run(until=length)
+    return served, time.process_time() - begin
+
+
+def single(rate: float) -> Program:
+    """M/M/4."""
+    return Program(
+        nodes=(Node("node", 1e6),),
+        services=(Service("station"),),
+        operations=(Operation("job", 0, (Wait(Draw(1.0)),)),),
+        sources=(Source("clients", 0, ((0, 1.0),), rates=(rate,)),),
+        routes=("route",),
+        pods=(PodStation("pod", 0, 0, workers=4),),
+    )
+
+
+def simpy_single(rate: float, length: float) -> tuple[int, float]:
+    """M/M/4 in SimPy."""
+    generator = np.random.default_rng(1)
+    environment = simpy.Environment()
+    station = simpy.Resource(environment, 4)
+    served = 0
+
+    def customer() -> Generator[Any, Any, None]:
+        nonlocal served
+        with station.request() as server:
+            yield server
+            yield environment.timeout(generator.exponential(1.0))
+        served += 1
+
+    def source() -> Generator[Any, Any, None]:
+        while True:
+            yield environment.timeout(generator.exponential(1.0 / rate))
+            environment.process(customer())
+
+    environment.process(source())
+    begin = time.process_time()
+    environment.run(until=length)
+    return served, time.process_time() - begin
+
+
+def ciw_single(rate: float, length: float) -> tuple[int, float]:
+    """M/M/4 in Ciw."""
+    network = ciw.create_network(
+        arrival_distributions=[ciw.dists.Exponential(rate)],
+        service_distributions=[ciw.dists.Exponential(1.0)],
+        number_of_servers=[4],
+    )
+    ciw.seed(1)
+    simulation = ciw.Simulation(network)
+    begin = time.process_time()
+    simulation.simulate_until_max_time(length)
+    spent = time.process_time() - begin
+    return len(simulation.get_all_records()), spent
+
+
+def race(entries: dict[str, Callable[[], tuple[int, float]]]) -> dict[str, float]:
+    """Median requests per CPU second of every entry, all running in turn."""
+    speeds: dict[str, list[float]] = {name: [] for name in entries}
+    for _ in range(ROUNDS):
+        for name, entry in entries.items():
+            count, spent = entry()
+            speeds[name].append(count / spent)
+    return {name: statistics.median(values) for name, values in speeds.items()}
+
+
+def report(title: str, speeds: dict[str, float], goal: dict[str, float]) -> None:
+    """Print speeds and the ratio of the first to every other, with the goal."""
+    first, *others = speeds
+    print(f"{title}: {first} {speeds[first]:,.0f}/s")
+    for other in others:
+        ratio = speeds[first] / speeds[other]
+        wanted = f" (goal {goal[other]:.0f}x)" if other in goal else ""
+        print(f"    {other} {speeds[other]:,.0f}/s -> {ratio:.0f}x{wanted}")
+
+
+def bench_chain() -> None:
+    """Six hops with timeouts and retries against idiomatic SimPy."""
+    entries = {
+        "compiled": lambda: ours(chain(50.0, cpu=False), 10_000.0),
+        "SimPy": lambda: simpy_chain(50.0, 200.0),
+    }
+    report("six-hop chain", race(entries), {"SimPy": 75.0})
+
+
+def bench_station() -> None:
+    """One station against SimPy and Ciw."""
+    entries = {
+        "compiled": lambda: ours(single(3.0), 500_000.0),
+        "SimPy": lambda: simpy_single(3.0, 10_000.0),
+        "Ciw": lambda: ciw_single(3.0, 7_000.0),
+    }
+    report("M/M/4", race(entries), {"SimPy": 75.0, "Ciw": 150.0})
+
+
+def bench_physics() -> None:
+    """Six hops with shared cores and throttling against the same hops without."""
+    entries = {
+        "shared cores and quotas": lambda: ours(chain(50.0, cpu=True, limit=2.0), 10_000.0),
+        "idle cores": lambda: ours(chain(50.0, cpu=True), 10_000.0),
+        "two contended cores at 85 %": lambda: ours(chain(50.0, cpu=True, cores=2.0), 10_000.0),
+        "three nodes": lambda: ours(chain(50.0, cpu=True, cores=2.0, nodes=3, limit=2.0), 10_000.0),
+    }
+    report("full physics (goal 1,000,000/s)", race(entries), {})
+
+
+def bench_day() -> None:
+    """A day at 50 requests per second."""
+    count, spent = ours(chain(50.0, cpu=True, cores=4.0, nodes=3, limit=2.0), 86_400.0)
+    print(f"a day at 50 requests/s: {count:,} requests in {spent:.1f} s of CPU (goal 20 s)")
+
+
+def bench_cores() -> None:
+    """Two replications after each other and on two threads: the kernel releases the GIL."""
+    program = chain(50.0, cpu=True)
+    engines = [CompiledEngine(program, seed=1, replication=number) for number in range(4)]
+    for engine in engines:
+        engine.advance(1.0)
+    begin = time.perf_counter()
+    for engine in engines[:2]:
+        engine.advance(20_000.0)
+    alone = time.perf_counter() - begin
+    threads = [threading.Thread(target=engine.advance, args=(20_000.0,)) for engine in engines[2:]]
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    together = time.perf_counter() - begin
+    print(f"two replications: {alone:.2f} s after each other, {together:.2f} s on two cores, {alone / together:.2f}x")
+
+
+def bench_memory() -> None:
+    """Memory after runs of growing length."""
+    sizes = []
+    for length in (100.0, 1_000.0, 10_000.0):
+        engine = CompiledEngine(chain(50.0, cpu=True), seed=1)
+        engine.advance(length)
+        sizes.append(engine.memory.I.nbytes)
+    print("memory after 5 thousand, 50 thousand, 500 thousand requests:", ", ".join(f"{size:,} B" for size in sizes))
+
+
+def bench_growth() -> None:
+    """Cost per request with the number of requests in flight."""
+    print("in flight    requests per CPU second")
+    for users in (10, 100, 1_000, 10_000, 100_000):
+        program = Program(
+            nodes=(Node("node", 1e6),),
+            services=(Service("station"),),
+            operations=(Operation("job", 0, (Wait(Draw(1.0)),)),),
+            sources=(Source("clients", 0, ((0, 1.0),), users=users, think=Draw(0.001)),),
+            routes=("route",),
+            pods=(PodStation("pod", 0, 0),),
+        )
+        count, spent = ours(program, 1_000_000.0 / users)
+        print(f"{users:9,d}    {count / spent:,.0f}")
+
+
+def bench_compile() -> None:
+    """The first run with an empty cache, and the next one."""
+    code = (
+        "import time; t = time.process_time(); w = time.perf_counter()\n"
+        "from bench_kernel import chain, CompiledEngine\n"
+        "i = time.process_time()\n"
+        "CompiledEngine(chain(50.0, True), seed=1).advance(1.0)\n"
+        "print(f'{time.process_time() - i:.2f} s of CPU')"
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        environment = dict(os.environ, NUMBA_CACHE_DIR=directory, PYTHONPATH=os.path.dirname(__file__))
+        for name in ("cold", "warm"):
+            done = subprocess.run(
+                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            )
+            print(f"{name} start of the kernel: {done.stdout.strip()} (goal {'10' if name == 'cold' else '0.5'} s)")
+
+
+BENCHMARKS = {
+    "chain": bench_chain,
+    "station": bench_station,
+    "physics": bench_physics,
+    "day": bench_day,
+    "cores": bench_cores,
+    "memory": bench_memory,
+    "growth": bench_growth,
+    "compile": bench_compile,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, all of them by default."""
+    for name in names or list(BENCHMARKS):
+        BENCHMARKS[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
