@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from models.yamldoc.lines import Lines
+
 Manifest = dict[str, Any]
 
 Provenance = Literal["manifest", "generated", "chart", "modelled", "derived"]
@@ -171,11 +173,15 @@ class Missing:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What one or several roots render to, in order, and what could not be had."""
+    """What one or several roots render to, in order, and what could not be had.
+
+    ``lines`` finds the line of a field of an object; it holds keys and numbers, no values.
+    """
 
     objects: tuple[KubeObject, ...] = ()
     missing: tuple[Missing, ...] = ()
     roots: tuple[str, ...] = ()
+    lines: Lines = field(default_factory=Lines, repr=False, compare=False)
 
     @property
     def complete(self) -> bool:
@@ -183,7 +189,12 @@ class Rendered:
         return not self.missing
 
     def __add__(self, other: Rendered) -> Rendered:
-        return Rendered(self.objects + other.objects, self.missing + other.missing, self.roots + other.roots)
+        return Rendered(
+            self.objects + other.objects,
+            self.missing + other.missing,
+            self.roots + other.roots,
+            self.lines + other.lines,
+        )
 
 
 def first_duplicate(objects: Iterable[KubeObject]) -> tuple[KubeObject, KubeObject] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from models.errors import InputError, Problem, RenderError, Where
 from models.kustomize.charts import ChartRenderer
 from models.objects import KubeObject, Missing, Origin, Rendered
 from models.redact import redact
+from models.yamldoc.compose import decode
+from models.yamldoc.lines import MAX_BYTES, Lines, marks
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MANIFEST_SUFFIXES = {".yaml", ".yml", ".json"}
@@ -58,18 +61,22 @@ def render_tree(
                 "point at a Kustomize root, a folder of manifests or a rendered file",
             )
         )
+    rendered = replace(rendered, lines=Lines((str(repository),)))
     return rendered if show_secrets else without_secrets(rendered)
 
 
 def render_text(text: str | bytes, *, file: str = "stdin", show_secrets: bool = False) -> Rendered:
     """The objects in one multi-document text (standard input, or a rendered file already in memory)."""
     rendered = objects_of(parse_documents(text, file=file), file)
+    if len(text) <= MAX_BYTES:
+        content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        rendered = replace(rendered, lines=Lines(texts={file: marks(decode(content, file), file)}))
     return rendered if show_secrets else without_secrets(rendered)
 
 
 def without_secrets(rendered: Rendered) -> Rendered:
     """The same objects with every Secret value dropped."""
-    return Rendered(tuple(redact(item) for item in rendered.objects), rendered.missing, rendered.roots)
+    return replace(rendered, objects=tuple(redact(item) for item in rendered.objects))
 
 
 def find_repository(path: Path) -> Path:

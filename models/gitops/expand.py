@@ -7,7 +7,7 @@ that the tree already renders is not added a second time.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.errors import RenderError
@@ -17,6 +17,7 @@ from models.helm.source import ChartSource
 from models.objects import KubeObject, Missing, ObjectKey, Origin, Rendered, dig
 from models.operators.kinds import CLUSTER_SCOPED
 from models.render import find_repository, kustomization_file, render_tree, walk, without_secrets
+from models.yamldoc.lines import Lines
 
 _ROUNDS = 20
 """How deep Applications may bring Applications; more is a cycle of generated names."""
@@ -59,7 +60,7 @@ def render_whole(
         charts = ChartSource(root, model=model, fetch=fetch, cache=cache)
     if expand:
         rendered = expand_gitops(_with_loose(rendered, path, Tree(root, charts)), root, charts)
-    rendered = charts.account(rendered)
+    rendered = replace(charts.account(rendered), lines=Lines((str(root),)))
     return rendered if show_secrets else without_secrets(rendered)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -13,6 +14,7 @@ from models.graph.entry import entry_edges
 from models.graph.monitoring import chart_endpoint, monitoring_edges, scrapers
 from models.graph.netpol import Endpoint, Verdict, verdict
 from models.graph.overrides import Overrides, apply_overrides
+from models.graph.places import placed
 from models.graph.references import reference_edges
 from models.graph.schema import NETWORK_KINDS, Edge, role_of
 from models.graph.structure import structure_edges
@@ -43,9 +45,8 @@ def build_graph(platform: Platform, *, overrides: Overrides | None = None) -> nx
     context = Context(platform)
     edges: dict[tuple[str, str, str], Edge] = {}
     dangling: dict[tuple[str, str, str], Dangling] = {}
-    for rules in (entry_edges, structure_edges, monitoring_edges, reference_edges):
-        _collect(rules(context), edges, dangling)
-    _collect(backup_edges(context), edges, dangling)
+    for rules in (entry_edges, structure_edges, monitoring_edges, reference_edges, backup_edges):
+        _collect(context, rules(context), edges, dangling)
     for source, target, kind in list(edges):
         if kind == "calls" and (source, target, "routes-to") in edges:
             del edges[source, target, kind]
@@ -66,16 +67,20 @@ def build_graph(platform: Platform, *, overrides: Overrides | None = None) -> nx
 
 
 def _collect(
+    context: Context,
     found: Iterable[Edge | Dangling],
     edges: dict[tuple[str, str, str], Edge],
     dangling: dict[tuple[str, str, str], Dangling],
 ) -> None:
+    lines = context.platform.rendered.lines
     for item in found:
         if isinstance(item, Dangling):
+            item = replace(item, evidence=placed(lines, item.evidence))
             dangling.setdefault((item.source, item.target, item.evidence.rule), item)
             continue
         if item.source == item.target:
             continue
+        item = replace(item, evidence=tuple(placed(lines, one) for one in item.evidence))
         key = (item.source, item.target, item.kind)
         edges[key] = edges[key].merged(item) if key in edges else item
 

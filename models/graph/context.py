@@ -91,15 +91,15 @@ class Context:
 
     def _namespace_near(self, file: str) -> str:
         """The namespace of the objects that are written below the folder of ``file``: the most frequent one."""
-        folder = file.rpartition("/")[0]
-        while folder:
+        parts = file.split("/")[:-1]
+        for depth in range(len(parts), -1, -1):
+            below = "".join(f"{part}/" for part in parts[:depth])
             counted: dict[str, int] = {}
             for item in self.platform.rendered.objects:
-                if item.namespace and item.origin.file.startswith(folder + "/"):
+                if item.namespace and item.origin.file.startswith(below):
                     counted[item.namespace] = counted.get(item.namespace, 0) + 1
             if counted:
                 return min(counted, key=lambda name: (-counted[name], name))
-            folder = folder.rpartition("/")[0]
         return ""
 
     @cached_property

@@ -13,6 +13,7 @@ from models.findings import Finding, Severity
 from models.graph.analysis import Forbidden, cold_start_cycles, context_of, forbidden_edges, single_points
 from models.graph.context import Context, Dangling
 from models.graph.hidden import chart_name, hiding, near
+from models.graph.places import line_of
 from models.objects import KubeObject, Origin
 from models.operators.make import items, mapping, maps, selector_of
 from models.platform import Platform
@@ -55,6 +56,11 @@ def findings(graph: nx.MultiDiGraph[str], platform: Platform) -> list[Finding]:
 
 def _where(origin: Origin, field: str) -> Where:
     return Where(origin.file, origin.line, field)
+
+
+def _at(platform: Platform, item: KubeObject, field: str) -> Where:
+    """The field of an object with its own line."""
+    return Where(item.origin.file, line_of(platform.rendered.lines, item.origin, field), field)
 
 
 def _called(node: str) -> str:
@@ -169,7 +175,7 @@ def _no_endpoints(graph: nx.MultiDiGraph[str], context: Context) -> Iterator[Fin
             Severity.ERROR,
             f"{node} has no pods behind it, and {len(callers)} depend on it",
             node,
-            _where(service.origin, "spec.selector"),
+            _at(context.platform, service, "spec.selector"),
             (f"selector: {selector}", *(f"used by {name}" for name in callers)),
             "make the selector match the labels of a pod template",
             namespace=service.namespace,
@@ -200,7 +206,7 @@ def _forbidden(graph: nx.MultiDiGraph[str], context: Context) -> Iterator[Findin
                 f"{policy.name} lets the same pods in, but from namespace {names}: they run in namespace {wanted}"
             )
             way_out = f"name namespace {wanted} in {policy.name}"
-            where, patch = _where(policy.origin, f"spec.{direction}"), _patch(policy, wanted, direction)
+            where, patch = _at(context.platform, policy, f"spec.{direction}"), _patch(policy, wanted, direction)
         what = "scrape" if all(item.kind == "scrapes" for item in listed) else "reach"
         who = _called(source)
         who = f"Prometheus of {who}" if who != source and what == "scrape" else who
@@ -340,7 +346,7 @@ def _shared_claims(graph: nx.MultiDiGraph[str], platform: Platform) -> Iterator[
             Severity.INFO,
             f"{len(users)} workloads mount {node}, which is {', '.join(modes) or 'ReadWriteOnce'}: all run on one node",
             node,
-            _where(claim.origin, "spec.accessModes"),
+            _at(platform, claim, "spec.accessModes"),
             tuple(f"mounted by {name}" for name in users),
             "use a class that can do ReadWriteMany, or accept that they move and fail together",
             namespace=claim.namespace,
@@ -356,7 +362,7 @@ def _unknown(platform: Platform) -> Iterator[Finding]:
             Severity.INFO,
             f"{count} {'object' if count == 1 else 'objects'} of kind {kind}: no rule reads them",
             kind,
-            _where(first.origin, "kind") if first else Where(),
+            _at(platform, first, "kind") if first else Where(),
             (),
             "add what matters about them to stowplan-graph.yaml",
         )

@@ -102,7 +102,7 @@ def test_variables_arguments_and_config_maps_give_calls_of_the_right_kind() -> N
         ("Deployment x/web", "Service x/api", "calls"),
     }
     data = built.edges["Deployment x/api", "Service x/db", "queries"]
-    assert (data["field"], data["strength"], data["line"]) == ("spec.containers[main].env[DB_HOST]", "hard", 37)
+    assert (data["field"], data["strength"], data["line"]) == ("spec.containers[main].env[DB_HOST]", "hard", 46)
 
 
 def test_own_address_localhost_and_listening_addresses_are_no_calls() -> None:

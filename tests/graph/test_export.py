@@ -78,7 +78,7 @@ def test_no_two_boxes_lie_on_each_other_and_edges_of_a_tree_go_right() -> None:
 def test_explanation_gives_the_place_the_field_and_the_text() -> None:
     lines = explain(graph(TEXT), "Deployment x/api", "Service x/db")
     assert lines[0] == "Deployment x/api queries Service x/db (hard, confidence 0.63)"
-    assert lines[1] == "    stdin:20 spec.containers[main].env[DB_HOST] [host name in variable]: DB_HOST=db"
+    assert lines[1] == "    stdin:29 spec.containers[main].env[DB_HOST] [host name in variable]: DB_HOST=db"
 
 
 def test_explanation_follows_a_chain_and_says_nothing_where_there_is_none() -> None:
