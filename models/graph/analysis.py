@@ -164,12 +164,14 @@ def cold_start_cycles(graph: nx.MultiDiGraph[str]) -> tuple[Cycle, ...]:
     waiting: nx.DiGraph[str] = nx.DiGraph()
     needing: nx.DiGraph[str] = nx.DiGraph()
     for source, target, data in graph.edges(data=True):
-        if data["kind"] not in _PROPAGATING or data["kind"] == "uses" or data["strength"] == Strength.SOFT:
+        if data["kind"] not in _PROPAGATING or data["kind"] == "uses":
+            continue
+        if data["strength"] == Strength.SOFT and not data["startup"]:
             continue
         for end in _behind(graph, target):
             if end != source:
                 needing.add_edge(source, end)
-                if any("initContainers" in item.field for item in data["evidence"]):
+                if data["startup"]:
                     waiting.add_edge(source, end)
     blocked = [tuple(sorted(part)) for part in nx.strongly_connected_components(waiting) if len(part) > 1]
     needed = [tuple(sorted(part)) for part in nx.strongly_connected_components(needing) if len(part) > 1]

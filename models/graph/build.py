@@ -39,7 +39,7 @@ def build_graph(platform: Platform, *, overrides: Overrides | None = None) -> nx
 
     Nodes carry ``kind``, ``role``, ``namespace``, ``name``, ``provenance``, ``origin``, ``file``, ``line`` and, for
     what runs pods, ``workloads`` (ids). Edges are keyed by their kind, at most one per kind between two nodes; they
-    carry ``kind``, ``strength``, ``confidence``, ``rule``, ``file``, ``line``, ``field``, ``evidence`` (a tuple, best
+    carry ``kind``, ``strength``, ``startup`` (an init container waits for the target), ``confidence``, ``rule``, ``file``, ``line``, ``field``, ``evidence`` (a tuple, best
     first) and for traffic ``port``, ``allowed``, ``policy``. The graph itself carries ``context`` and ``dangling``.
     """
     context = Context(platform)
@@ -92,6 +92,7 @@ def edge_attributes(item: Edge) -> dict[str, Any]:
         **item.details,
         "kind": item.kind,
         "strength": str(item.strength),
+        "startup": item.waits,
         "confidence": item.confidence,
         "rule": best.rule,
         "file": best.origin.file,

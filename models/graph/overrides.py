@@ -124,7 +124,9 @@ def apply_overrides(graph: nx.MultiDiGraph[str], overrides: Overrides) -> None:
             attributes = dict(graph.edges[changed.source, changed.target, key])
             graph.remove_edge(changed.source, changed.target, key)
             attributes["kind"] = changed.to or key
-            attributes["strength"] = changed.strength or attributes["strength"]
+            if changed.strength is not None:
+                attributes["strength"] = changed.strength
+                attributes["startup"] = changed.strength == "startup"
             note = _note(overrides, f"change[{index}]", changed.why or f"was {key}")
             attributes["evidence"] = (note, *attributes["evidence"])
             graph.add_edge(changed.source, changed.target, key=attributes["kind"], **attributes)
@@ -146,8 +148,9 @@ def apply_overrides(graph: nx.MultiDiGraph[str], overrides: Overrides) -> None:
                     line=None,
                 )
         graph.add_edge(
-            added.source, added.target, key=added.kind, kind=added.kind, strength=added.strength, confidence=1.0,
-            rule=note.rule, file=overrides.file, line=None, field=note.field, evidence=(note,), port=added.port,
+            added.source, added.target, key=added.kind, kind=added.kind, strength=added.strength,
+            startup=added.strength == "startup", confidence=1.0, rule=note.rule, file=overrides.file, line=None,
+            field=note.field, evidence=(note,), port=added.port,
         )  # fmt: skip
     if problems:
         raise InputError(problems)

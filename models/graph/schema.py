@@ -133,7 +133,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Edge:
-    """One edge before it enters the graph. ``details``: attributes such as ``port``, ``allowed``, ``policy``."""
+    """One edge before it enters the graph. ``details``: attributes such as ``port``, ``allowed``, ``policy``.
+
+    ``startup``: an init container waits for the target as well, whatever else the source does with it later.
+    """
 
     source: str
     target: str
@@ -141,6 +144,12 @@ class Edge:
     strength: Strength
     evidence: tuple[Evidence, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
+    startup: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether the source does not start before the target answers."""
+        return self.startup or self.strength is Strength.STARTUP
 
     @property
     def confidence(self) -> float:
@@ -148,11 +157,15 @@ class Edge:
         return max((item.confidence for item in self.evidence), default=0.0)
 
     def merged(self, other: Edge) -> Edge:
-        """Both edges as one: the stronger strength, all evidence, best first; details of the earlier one win."""
+        """Both edges as one: the stronger strength, all evidence, best first; details of the earlier one win.
+
+        That one of them waits at the start survives: a stronger need later does not end the wait.
+        """
         seen = dict.fromkeys((*self.evidence, *other.evidence))
         ordered = tuple(sorted(seen, key=lambda item: -item.confidence))
         details = {**other.details, **{key: value for key, value in self.details.items() if value is not None}}
-        return Edge(self.source, self.target, self.kind, stronger(self.strength, other.strength), ordered, details)
+        strength = stronger(self.strength, other.strength)
+        return Edge(self.source, self.target, self.kind, strength, ordered, details, self.waits or other.waits)
 
 
 def node_id(kind: str, namespace: str, name: str) -> str:

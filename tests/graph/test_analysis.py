@@ -102,6 +102,38 @@ def test_two_that_wait_for_each_other_never_start() -> None:
     assert (cycle.nodes, cycle.blocking) == (("Deployment x/a-app", "Deployment x/b-app"), True)
 
 
+def waits_and_calls(name: str, other: str) -> str:
+    """A workload whose init container waits for another one, whose address its main container has as well."""
+    plain = waits(name, other)
+    url = f'{{name: c, image: c, env: [{{name: PEER_URL, value: "http://{other}:80/api"}}]}}'
+    return plain.replace("{name: c, image: c}", url)
+
+
+def test_waiting_for_each_other_is_seen_although_a_url_makes_the_edge_soft() -> None:
+    built = graph(waits_and_calls("a", "b") + waits_and_calls("b", "a"))
+    edge = built.edges["Deployment x/a-app", "Service x/b", "calls"]
+    assert (edge["strength"], edge["startup"]) == ("soft", True)
+    assert {item.rule for item in edge["evidence"]} == {"URL in variable", "command in argument"}
+    (cycle,) = [item for item in cold_start_cycles(built) if item.blocking]
+    assert {"Deployment x/a-app", "Deployment x/b-app"} <= set(cycle.nodes)
+
+
+def test_urls_to_each_other_without_waiting_are_no_cycle() -> None:
+    one = deployment("a", extra='env: [{name: PEER_URL, value: "http://b/"}]')
+    two = deployment("b", extra='env: [{name: PEER_URL, value: "http://a/"}]')
+    built = graph(one + two)
+    assert built.edges["Deployment x/a", "Service x/b", "calls"]["startup"] is False
+    assert cold_start_cycles(built) == ()
+
+
+def test_an_override_that_says_soft_ends_the_wait(tmp_path: Path) -> None:
+    file = tmp_path / "stowplan-graph.yaml"
+    file.write_text("change:\n- {source: Deployment x/a-app, target: Service x/b, strength: soft}\n")
+    built = graph(waits("a", "b") + waits("b", "a"))
+    apply_overrides(built, read_overrides(file))
+    assert cold_start_cycles(built) == ()
+
+
 def test_waiting_in_one_direction_is_no_cycle() -> None:
     assert cold_start_cycles(graph(waits("a", "b") + deployment("b"))) == ()
 
