@@ -1,0 +1,1 @@
+"""Whether rollouts can finish under the quotas and on the nodes, whatever the order of events."""
