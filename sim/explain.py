@@ -353,6 +353,8 @@ def _pod_notes(pod: Manifest) -> Iterable[str]:
 
 def _changes(before: Any, after: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:
     """(field, value sent, value stored) of every field that differs, None where there was none."""
+    if before is None and after and isinstance(after, dict | list):
+        before = type(after)()
     if isinstance(before, dict) and isinstance(after, dict):
         for key in after:
             yield from _changes(before.get(key), after[key], f"{path}.{key}" if path else str(key))
