@@ -63,6 +63,20 @@ class GraphFormat(StrEnum):
     html = "html"
 
 
+class ExplainFormat(StrEnum):
+    """Output of ``explain``."""
+
+    text = "text"
+    json = "json"
+
+
+class SchemaName(StrEnum):
+    """What ``schema`` prints."""
+
+    scenario = "scenario"
+    explain = "explain"
+
+
 class CatalogSection(StrEnum):
     """What ``catalog`` lists."""
 
@@ -266,8 +280,49 @@ def _counts(severity: int, fail_on: FailOn) -> bool:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of the scenario file."""
+def explain(
+    paths: Annotated[list[Path], typer.Argument(help="YAML files, folders or - (standard input)")],
+    output_format: Annotated[ExplainFormat, typer.Option("--format", help="output format")] = ExplainFormat.text,
+    nodes: Annotated[
+        list[str] | None, typer.Option(help="hardware when the files hold no Node: COUNTxMACHINE, for example 3xm920q")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed for ties between nodes")] = 1,
+    root: RootOption = None,
+) -> None:
+    """Tell what would happen to pods before they exist: kubectl describe, ahead of time.
+
+    The files hold any objects: nodes, quotas, limit ranges, priority classes, volumes, claims, budgets, and pods or
+    workloads to come. A pod with spec.nodeName and a status exists already; every other pod, and every replica that a
+    workload still lacks, is to come and gets an answer: the pod after defaulting, QoS, effective requests and limits,
+    what it costs each quota, the API server's or the scheduler's own sentence, why each node refuses it or how it
+    scores, the chosen node, the victims. Each answer changes the cluster for the next pod.
+
+    \b
+    Would my change be admitted, and where would it go?
+      kubectl get nodes,pods,quota,limits,pvc,pv,sc,priorityclass -A -o yaml > cluster.yaml
+      stowplan explain cluster.yaml new-deployment.yaml
+    \b
+    Without a cluster, on hardware of the catalogue:
+      kubectl create deployment web --image nginx --dry-run=client -o yaml | stowplan explain - --nodes 3xm920q
+
+    A KubeSchedulerConfiguration among the files sets weights, scoring strategy and default spreading.
+    'stowplan schema explain' documents the JSON.
+    """
+    from reports.commands.explain import explain_paths
+
+    explain_paths(paths, nodes or [], seed, output_format is ExplainFormat.json, root=root)
+
+
+@app.command()
+def schema(
+    of: Annotated[SchemaName, typer.Argument(help="the file or the output that it describes")] = SchemaName.scenario,
+) -> None:
+    """Print a JSON Schema: of the scenario file, or of what explain prints with --format json."""
+    if of is SchemaName.explain:
+        from reports.explanation import schema_text
+
+        typer.echo(schema_text(), nl=False)
+        return
     from reports.commands.inspect import scenario_schema
 
     typer.echo(scenario_schema())
