@@ -1,6 +1,6 @@
 """What is left of every quota when one workload at a time is rolled out, and whether that rollout can finish.
 
-Deterministic: admission and scheduling of the surge pods on the platform at rest, no clock.
+Deterministic, no clock: :mod:`sim.rollouts.search` decides, over every order of events.
 """
 
 from __future__ import annotations
@@ -11,23 +11,26 @@ from dataclasses import dataclass
 from models.platform import Workload
 from models.rules.quantity import ZERO, Quantity, parse_quantity
 from models.rules.rollout import max_surge, max_unavailable, strategy_of
-from models.scheduler import schedule_pod
-from sim.placement import Placement, tie_breaker
+from sim.placement import Placement
 from sim.platform.workloads import make_pod
+from sim.rollouts.start import NEXT_REVISION
+from sim.rollouts.verdict import Standing, judge_rollouts
 
-NEXT_REVISION = 2
+MOST_STATES = 2000
+"""One workload alone has a handful of states; more only where many others miss pods."""
 
 
 @dataclass(frozen=True)
 class RolloutCheck:
-    """Whether a rollout of one workload alone can finish: ``completes`` or ``stuck``, and why not."""
+    """Whether a rollout of one workload alone can finish, and why not; ``may get stuck``: it depends on the order of
+    events, or on the node that the scheduler takes."""
 
     workload: str
     strategy: str
-    verdict: str
+    verdict: Standing
     reason: str
     peak: Mapping[tuple[str, str, str], Quantity]
-    """Use of each (namespace, quota, key) while its surge pods exist."""
+    """Use of each (namespace, quota, key) while all its surge pods exist: what the rollout needs."""
 
 
 @dataclass(frozen=True)
@@ -54,41 +57,27 @@ def rollout_checks(placement: Placement) -> list[RolloutCheck]:
     ]
 
 
+def surge_peak(placement: Placement, workload: Workload) -> dict[tuple[str, str, str], Quantity]:
+    """Use of each (namespace, quota, key) while all surge pods of a Deployment's rollout exist, refused or not.
+
+    Old pods that are being deleted hold a new one up only until their grace ends; they are not counted on top.
+    """
+    ledger = placement.ledger.copy()
+    surge = max_surge(strategy_of(workload.object.manifest), workload.replicas or 0)
+    for number in range(surge):
+        ledger.charge(placement.gate.prepare(make_pod(workload, number, NEXT_REVISION)).manifest)
+    rows = ledger.rows(workload.namespace)
+    return {(namespace, quota, key): parse_quantity(used) for namespace, quota, key, used, _ in rows}
+
+
 def _check(placement: Placement, workload: Workload) -> RolloutCheck:
     rules = strategy_of(workload.object.manifest)
     replicas = workload.replicas or 0
     surge, unavailable = max_surge(rules, replicas), max_unavailable(rules, replicas)
-    recreate = rules.kind == "Recreate"
-    text = "Recreate" if recreate else f"RollingUpdate, surge {surge}, unavailable {unavailable}"
-    ledger, snapshot = placement.ledger.copy(), placement.snapshot
-    pods = placement.by_workload.get(workload.id, ())
-    if recreate or not surge:
-        # Old pods go first, so that the new ones take their room.
-        for pod in pods if recreate else pods[:unavailable]:
-            ledger.release(pod.key)
-            if pod.node is not None:
-                snapshot = snapshot.without_pod(pod.key)
-    wanted = replicas if recreate else surge or unavailable
-    peak: dict[tuple[str, str, str], Quantity] = {}
-    reason, admitted = "", 0
-    for number in range(wanted):
-        prepared = placement.gate.prepare(make_pod(workload, number, NEXT_REVISION))
-        reason = prepared.message or ledger.try_admit(prepared.manifest).message
-        if reason:
-            break
-        decision = schedule_pod(
-            prepared.manifest, snapshot, tie_breaker=tie_breaker(placement.seed, 0, f"rollout/{workload.id}/{number}")
-        )
-        if decision.node is None:
-            reason = decision.message
-            break
-        snapshot = snapshot.with_pod(prepared.manifest, decision.node)
-        admitted += 1
-    for namespace, quota, key, used, _ in ledger.rows(workload.namespace):
-        peak[(namespace, quota, key)] = parse_quantity(used)
-    # A rollout that may take old pods away goes on without its surge pod: it makes its own room.
-    stuck = bool(reason) and not admitted and (recreate or not unavailable or not surge)
-    return RolloutCheck(workload.id, text, "stuck" if stuck else "completes", reason if stuck else "", peak)
+    text = rules.kind if rules.kind == "Recreate" else f"RollingUpdate, surge {surge}, unavailable {unavailable}"
+    found = judge_rollouts(placement, [workload], simulate=False, states=MOST_STATES)
+    reason = found.reasons.get(workload.id, "") if found.verdict != "completes" else ""
+    return RolloutCheck(workload.id, text, found.verdict, reason, surge_peak(placement, workload))
 
 
 def quota_headroom(placement: Placement, checks: Iterable[RolloutCheck], wanted: float) -> list[QuotaHeadroom]:
