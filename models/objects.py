@@ -24,15 +24,6 @@ Provenance = Literal["manifest", "generated", "chart", "modelled", "derived"]
 ``derived``    what an operator or a controller makes of another object.
 """
 
-Seen = Literal["written", "derived", "modelled", "missing"]
-"""How a thing is known, as reports say it (see :mod:`models.sight`).
-
-``written``   it is in the tree: a manifest, a generator's output, or what the real Helm engine rendered;
-``derived``   an operator or a controller makes it of something written;
-``modelled``  the chart catalogue (or what an operator makes of the catalogue's objects) stands in for a chart;
-``missing``   the tree names it and nothing in the tree is it.
-"""
-
 
 @dataclass(frozen=True, order=True)
 class Origin:

@@ -5,9 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
-from models.objects import KubeObject, Missing, Origin, Seen
-from models.platform import Platform
+from models.objects import KubeObject, Missing, Origin
+
+if TYPE_CHECKING:
+    from models.platform import Platform
+
+Seen = Literal["written", "derived", "modelled", "missing"]
+"""How a thing is known.
+
+``written``   it is in the tree: a manifest, a generator's output, or what the real Helm engine rendered;
+``derived``   an operator or a controller makes it of something written;
+``modelled``  the chart catalogue (or what an operator makes of the catalogue's objects) stands in for a chart;
+``missing``   the tree names it and nothing in the tree is it.
+"""
+
+MARKS: Mapping[str, str] = {"modelled": "†", "missing": "‡"}
+"""What stands behind the name of a thing that was not read from the tree."""
+
+LEGEND: Mapping[str, str] = {
+    "modelled": "modelled from the chart catalogue, wholly or in part; the real chart may run more",
+    "missing": "named by the tree, but not in what could be read",
+}
+"""The meaning of each mark."""
 
 _ORDER: Mapping[Seen, int] = {"written": 0, "derived": 1, "modelled": 2, "missing": 3}
 

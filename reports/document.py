@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from models.findings import Finding
-from models.objects import Seen
+from models.sight import LEGEND, MARKS, Seen
 
 SCHEMA = "stowplan/report/v1"
 
@@ -96,15 +96,6 @@ SEEN = Column(
 
 SUBJECTS = {"survival": "route", "missing": "what"}
 """The column that names the subject of a row, of tables where it is not the first."""
-
-MARKS = {"modelled": "†", "missing": "‡"}
-"""What stands behind the subject of a row that was not read from the tree."""
-
-LEGEND = {
-    "modelled": "modelled from the chart catalogue, wholly or in part; the real chart may run more",
-    "missing": "named by the tree, but not in what could be read",
-}
-"""The meaning of each mark."""
 
 
 @dataclass(frozen=True)

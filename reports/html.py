@@ -20,8 +20,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from models.findings import Finding, Severity
+from models.sight import LEGEND, MARKS
 from reports import pictures, plots
-from reports.document import LEGEND, MARKS, Cell, Column, Estimate, Report, Table
+from reports.document import Cell, Column, Estimate, Report, Table
 from reports.formats import NUMERIC, UNITS, duration, interval, number, printable, scalar
 from reports.sections import CHARTS, SECTIONS, Section, other_charts, other_tables
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from models.findings import Finding, Severity
-from reports.document import LEGEND, MARKS, Estimate, Lane, Report, Series, Table, Topology
+from models.sight import LEGEND, MARKS
+from reports.document import Estimate, Lane, Report, Series, Table, Topology
 from reports.formats import NUMERIC, cell, duration, number, printable, with_unit
 from reports.sections import CHARTS, SECTIONS, other_charts, other_tables
 

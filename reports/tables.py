@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from models.objects import Seen
 from models.rules.quantity import parse_quantity
-from models.sight import Sight, least
+from models.sight import Seen, Sight, least
 from reports.document import Cell, Estimate, Table, make_table
 from sim.findings import Evidence
 from sim.metrics import Interval, RouteMetrics, objectives_of, workload_uses

@@ -11,7 +11,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from models.findings import Finding, Severity
-from reports.document import MARKS, Cell, Column, Estimate, Report, Table
+from models.sight import MARKS
+from reports.document import Cell, Column, Estimate, Report, Table
 from reports.formats import EMPTY, NUMERIC, cell, interval, number, printable, scalar
 
 FINDINGS, ROUTES = 6, 14

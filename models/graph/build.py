@@ -21,6 +21,7 @@ from models.graph.structure import structure_edges
 from models.objects import KubeObject, Origin
 from models.operators.make import maps
 from models.platform import Platform, Workload
+from models.sight import Sight
 
 _NODES = """
     IngressRoute IngressRouteTCP IngressRouteUDP Ingress HTTPRoute GRPCRoute TLSRoute TCPRoute UDPRoute Gateway
@@ -37,10 +38,11 @@ _NODE_KINDS = frozenset(_NODES.split())
 def build_graph(platform: Platform, *, overrides: Overrides | None = None) -> nx.MultiDiGraph[str]:
     """The graph of the platform.
 
-    Nodes carry ``kind``, ``role``, ``namespace``, ``name``, ``provenance``, ``origin``, ``file``, ``line`` and, for
-    what runs pods, ``workloads`` (ids). Edges are keyed by their kind, at most one per kind between two nodes; they
-    carry ``kind``, ``strength``, ``startup`` (an init container waits for the target), ``confidence``, ``rule``, ``file``, ``line``, ``field``, ``evidence`` (a tuple, best
-    first) and for traffic ``port``, ``allowed``, ``policy``. The graph itself carries ``context`` and ``dangling``.
+    Nodes carry ``kind``, ``role``, ``namespace``, ``name``, ``provenance``, ``seen``, ``origin``, ``file``, ``line``
+    and, for what runs pods, ``workloads`` (ids). Edges are keyed by their kind, at most one per kind between two
+    nodes; they carry ``kind``, ``strength``, ``startup`` (an init container waits for the target), ``confidence``,
+    ``rule``, ``file``, ``line``, ``field``, ``evidence`` (a tuple, best first) and for traffic ``port``, ``allowed``,
+    ``policy``. The graph itself carries ``context``, ``dangling`` and ``missing``.
     """
     context = Context(platform)
     edges: dict[tuple[str, str, str], Edge] = {}
@@ -61,9 +63,22 @@ def build_graph(platform: Platform, *, overrides: Overrides | None = None) -> nx
         graph.add_edge(item.source, item.target, key=item.kind, **attributes)
     graph.graph["context"] = context
     graph.graph["dangling"] = tuple(dangling.values())
+    graph.graph["missing"] = platform.rendered.missing
+    _mark(graph, Sight(platform))
     if overrides is not None:
         apply_overrides(graph, overrides)
     return graph
+
+
+def _mark(graph: nx.MultiDiGraph[str], sight: Sight) -> None:
+    """Say of every node how it was seen."""
+    for node, data in graph.nodes(data=True):
+        if data["role"] in ("Missing", "Chart"):
+            data["seen"] = "missing"
+        elif data["role"] in ("Edge", "LoadBalancerAddress", "External", "Namespace"):
+            data["seen"] = "written"
+        else:
+            data["seen"] = sight.node(node)
 
 
 def _collect(

@@ -5,28 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
 import networkx as nx
 
 from models.graph.picture import to_html, to_svg
-from models.graph.schema import EDGE_KINDS, Evidence
-from models.graph.view import PICTURE_KINDS, filtered, layered
+from models.graph.schema import EDGE_FIELDS, EDGE_KINDS, GRAPH_SCHEMA, MISSING_FIELDS, NODE_FIELDS, Evidence
+from models.graph.view import PICTURE_KINDS, filtered, layered, legend, marked
+from models.objects import Missing
+from models.sight import hidden
 
 __all__ = ["explain", "filtered", "layered", "to_dot", "to_graphml", "to_html", "to_json", "to_mermaid", "to_svg"]
 
-JSON_SCHEMA = "stowplan/graph/v1"
-"""Version of the JSON form.
-
-``schema``; ``nodes``: list of ``id``, ``kind``, ``role``, ``namespace``, ``name``, ``provenance``, ``file``, ``line``,
-``workloads``; ``edges``: list of ``source``, ``target``, ``kind``, ``strength``, ``confidence``, ``rule``, ``file``,
-``line``, ``field``, ``port``, ``allowed``, ``policy``, ``evidence`` (list of ``rule``, ``file``, ``line``, ``field``,
-``text``, ``confidence``); ``edge_kinds``: meaning of each kind. Lists are sorted; unknown values are null.
-"""
-
-_NODE_FIELDS = ("kind", "role", "namespace", "name", "provenance", "file", "line")
-_EDGE_FIELDS = ("kind", "strength", "confidence", "rule", "file", "line", "field", "port", "allowed", "policy")
 _SHAPES = {
     "Service": ("([", "])"),
     "Database": ("[(", ")]"),
@@ -49,19 +41,37 @@ _DOT_SHAPES = {
 
 
 def to_json(graph: nx.MultiDiGraph[str]) -> str:
-    """The graph as JSON (see ``JSON_SCHEMA``), the same bytes for the same graph."""
+    """The graph as JSON (see :func:`models.graph.schema.json_schema`), the same bytes for the same graph.
+
+    Lists are sorted; unknown values are null. What could not be had is listed whole, whatever part is shown.
+    """
     nodes = [_node(node, graph.nodes[node]) for node in sorted(graph)]
     edges = []
     for source, target, _key, data in _edges(graph):
-        attributes = {key: data.get(key) for key in _EDGE_FIELDS}
+        attributes = {key: data.get(key) for key in EDGE_FIELDS}
         evidence = [_evidence(item) for item in data["evidence"]]
         edges.append({"source": source, "target": target, **attributes, "evidence": evidence})
-    document = {"schema": JSON_SCHEMA, "nodes": nodes, "edges": edges, "edge_kinds": dict(EDGE_KINDS)}
+    missing: tuple[Missing, ...] = graph.graph.get("missing", ())
+    bound = hidden(missing)
+    document = {
+        "schema": GRAPH_SCHEMA,
+        "nodes": nodes,
+        "edges": edges,
+        "edge_kinds": dict(EDGE_KINDS),
+        "missing": [missing_entry(item) for item in sorted(missing)],
+        "hidden": {**asdict(bound), "sentence": str(bound)},
+    }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def missing_entry(item: Missing) -> dict[str, Any]:
+    """One thing that could not be had, as the JSON forms list it."""
+    where = {"file": item.origin.file, "line": item.origin.line}
+    return {key: where[key] if key in where else getattr(item, key) for key in MISSING_FIELDS}
+
+
 def _node(node: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key: data.get(key) for key in _NODE_FIELDS}
+    plain = {key: data.get(key) for key in NODE_FIELDS}
     return {"id": node, **plain, "workloads": list(data.get("workloads", ()))}
 
 
@@ -96,13 +106,14 @@ def to_mermaid(graph: nx.MultiDiGraph[str], *, edge_kinds: frozenset[str] = PICT
             data = part.nodes[node]
             if data["namespace"] == space:
                 left, right = _SHAPES.get(data["role"], ("[", "]"))
-                label = f"{_mermaid(data['name'])}<br/><small>{_mermaid(data['kind'])}</small>"
+                label = f"{_mermaid(marked(data))}<br/><small>{_mermaid(data['kind'])}</small>"
                 lines.append(f'{indent}{names[node]}{left}"{label}"{right}')
         if space:
             lines.append("  end")
     for source, target, key, data in _edges(part):
         arrow = "--x" if data.get("allowed") is False else ("-->" if data["strength"] == "hard" else "-.->")
         lines.append(f"  {names[source]} {arrow}|{key}| {names[target]}")
+    lines += [f"  %% {line}" for line in legend(part)]
     return "\n".join(lines) + "\n"
 
 
@@ -114,6 +125,8 @@ def to_dot(graph: nx.MultiDiGraph[str], *, edge_kinds: frozenset[str] = PICTURE_
     """A Graphviz digraph, one cluster per namespace."""
     part = filtered(graph, edge_kinds=edge_kinds, isolated=False)
     lines = ["digraph platform {", "  rankdir=LR;", '  node [fontname="sans-serif", shape=box, style=rounded];']
+    if said := legend(part):
+        lines.append(f"  label={_quoted(chr(10).join(said))}; labelloc=b; labeljust=l;")
     for number, space in enumerate(sorted({str(data["namespace"]) for _, data in part.nodes(data=True)})):
         indent = "  "
         if space:
@@ -123,7 +136,7 @@ def to_dot(graph: nx.MultiDiGraph[str], *, edge_kinds: frozenset[str] = PICTURE_
             data = part.nodes[node]
             if data["namespace"] == space:
                 shape = _DOT_SHAPES.get(data["role"], "box")
-                label = _quoted(f"{data['name']}\n{data['kind']}")
+                label = _quoted(f"{marked(data)}\n{data['kind']}")
                 lines.append(f"{indent}{_quoted(node)} [label={label}, shape={shape}];")
         if space:
             lines.append("  }")
@@ -143,9 +156,9 @@ def to_graphml(graph: nx.MultiDiGraph[str]) -> str:
     """GraphML with scalar attributes; evidence as its best line."""
     plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for node in sorted(graph):
-        plain.add_node(node, **_scalars({key: graph.nodes[node].get(key) for key in _NODE_FIELDS}))
+        plain.add_node(node, **_scalars({key: graph.nodes[node].get(key) for key in NODE_FIELDS}))
     for source, target, key, data in _edges(graph):
-        attributes = {name: data.get(name) for name in _EDGE_FIELDS}
+        attributes = {name: data.get(name) for name in EDGE_FIELDS}
         text = data["evidence"][0].text if data["evidence"] else ""
         plain.add_edge(source, target, key=key, **_scalars({**attributes, "evidence": text}))
     return "\n".join(nx.generate_graphml(plain)) + "\n"

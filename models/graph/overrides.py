@@ -143,6 +143,7 @@ def apply_overrides(graph: nx.MultiDiGraph[str], overrides: Overrides) -> None:
                     namespace=space if slash else "",
                     name=name if slash else place,
                     provenance="manifest",
+                    seen="written",
                     origin=overrides.file,
                     file=overrides.file,
                     line=None,

@@ -9,9 +9,12 @@ from typing import Any
 
 import networkx as nx
 
-from models.graph.view import PICTURE_KINDS, Placed, filtered, layered
+from models.graph.view import PICTURE_KINDS, Placed, filtered, layered, legend, marked
+from models.objects import Missing
+from models.sight import MARKS, hidden
 
 _BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 190, 40, 90, 14, 24
+_LINE = 16
 
 _EDGE_CLASSES = {
     "routes-to": "route",
@@ -39,7 +42,7 @@ _STYLE = """
 :root[data-theme=dark] .stow-graph{--ink:#e6ebf0;--muted:#93a1af;--paper:#11171d;--box:#1c252e;--line:#3c4a57}
 .stow-graph text{font:12px system-ui,sans-serif;fill:var(--ink)}.stow-graph .kind{font-size:9.5px;fill:var(--muted)}
 .stow-graph rect{fill:var(--box);stroke:var(--line)}.stow-graph .Missing rect{stroke:var(--bad);stroke-dasharray:4 3}
-.stow-graph .Chart rect{stroke-dasharray:4 3}
+.stow-graph .Chart rect,.stow-graph .modelled rect{stroke-dasharray:4 3}
 .stow-graph .Database rect,.stow-graph .Cache rect,.stow-graph .Claim rect{stroke:var(--data)}
 .stow-graph .Route rect,.stow-graph .Edge rect,.stow-graph .LoadBalancerAddress rect{stroke:var(--route)}
 .stow-graph .Middleware rect{stroke:var(--guard)}.stow-graph path{fill:none;stroke-width:1.3;opacity:.75}
@@ -58,15 +61,22 @@ def to_svg(graph: nx.MultiDiGraph[str], *, edge_kinds: frozenset[str] = PICTURE_
     columns = max((place.column for place in places.values()), default=0) + 1
     rows = max((place.row for place in places.values()), default=0) + 1
     width = int(2 * _MARGIN + columns * _BOX_WIDTH + (columns - 1) * _GAP_X)
-    height = int(2 * _MARGIN + rows * (_BOX_HEIGHT + _GAP_Y))
+    said = legend(part)
+    below = 2 * _MARGIN + rows * (_BOX_HEIGHT + _GAP_Y)
+    height = int(below + _LINE * len(said))
     edges = sorted(part.edges(keys=True, data=True), key=lambda item: item[:3])
     lines = [_line(source, target, str(key), data, places) for source, target, key, data in edges]
     boxes = [_box(node, part.nodes[node], places[node]) for node in sorted(part)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="stow-graph" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" aria-label="Dependency graph of the platform">'
-        f'<style>{_STYLE}</style><g class="edges">{"".join(lines)}</g><g class="nodes">{"".join(boxes)}</g></svg>\n'
+        f'<style>{_STYLE}</style><g class="edges">{"".join(lines)}</g><g class="nodes">{"".join(boxes)}</g>'
+        f'<g class="legend">{"".join(_said(text, below + _LINE * at) for at, text in enumerate(said))}</g></svg>\n'
     )
+
+
+def _said(text: str, y: float) -> str:
+    return f'<text class="kind" x="{_MARGIN}" y="{y:g}">{escape(text)}</text>'
 
 
 def _corner(place: Placed) -> tuple[float, float]:
@@ -79,10 +89,11 @@ def _box(node: str, data: dict[str, Any], place: Placed) -> str:
     where = f"{data['file']}:{data['line']}" if data["line"] else data["file"]
     title = escape(f"{node}\n{where}".strip())
     return (
-        f'<g class="node {escape(data["role"])}" data-id="{escape(node)}" data-kind="{escape(data["kind"])}" '
+        f'<g class="node {escape(data["role"])} {escape(data["seen"])}" data-id="{escape(node)}" '
+        f'data-kind="{escape(data["kind"])}" '
         f'data-role="{escape(data["role"])}" data-namespace="{escape(data["namespace"])}"><title>{title}</title>'
         f'<rect x="{x:g}" y="{y:g}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="7"/>'
-        f'<text x="{x + 10:g}" y="{y + 17:g}">{escape(_short(data["name"], 27))}</text>'
+        f'<text x="{x + 10:g}" y="{y + 17:g}">{escape(_short(marked(data), 27))}</text>'
         f'<text class="kind" x="{x + 10:g}" y="{y + 31:g}">{escape(_short(space + data["kind"], 34))}</text></g>'
     )
 
@@ -110,6 +121,20 @@ def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def _missing(listed: tuple[Missing, ...]) -> str:
+    """What could not be had, folded away below the heading of the page."""
+    if not listed:
+        return ""
+    rows = "".join(
+        f"<li>{escape(MARKS['modelled' if item.modelled else 'missing'])} {escape(item.kind)} {escape(item.what)} "
+        f"<small>{escape(str(item.origin))}: {escape(item.hides or item.reason)}</small></li>"
+        for item in sorted(listed)
+    )
+    what = "thing of the tree" if len(listed) == 1 else "things of the tree"
+    bound = escape(str(hidden(listed)))
+    return f"<details><summary>{len(listed)} {what} could not be read</summary><p>{bound}</p><ul>{rows}</ul></details>"
+
+
 def to_html(graph: nx.MultiDiGraph[str], *, title: str = "Platform graph") -> str:
     """One page with the picture, pan and zoom, search, filters, and the evidence of what is chosen.
 
@@ -127,6 +152,7 @@ def to_html(graph: nx.MultiDiGraph[str], *, title: str = "Platform graph") -> st
         template.replace("%TITLE%", escape(title))
         .replace("%NODES%", str(len(part)))
         .replace("%EDGES%", str(part.number_of_edges()))
+        .replace("%MISSING%", _missing(graph.graph.get("missing", ())))
         .replace("%SVG%", to_svg(graph))
         .replace("%EVIDENCE%", data)
     )

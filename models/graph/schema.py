@@ -171,3 +171,102 @@ class Edge:
 def node_id(kind: str, namespace: str, name: str) -> str:
     """The id of a node: "Kind namespace/name", "Kind name" for one without a namespace."""
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+GRAPH_SCHEMA = "stowplan/graph/v1"
+"""Version of the JSON form of the graph (``stowplan graph --format json``)."""
+
+NODE_FIELDS: Mapping[str, tuple[str, str]] = {
+    "kind": ("text", "Kubernetes kind, or Edge, LoadBalancerAddress, External or Chart"),
+    "role": ("text", "what the node is for: a key of ROLES"),
+    "namespace": ("text", 'namespace, "" outside of all'),
+    "name": ("text", "name"),
+    "provenance": ("text", "how its object came about: manifest, generated, chart, modelled or derived"),
+    "seen": ("text", "how it is known: written, derived, modelled (by the chart catalogue) or missing"),
+    "file": ("text", "file of its object"),
+    "line": ("line", "first line of its object"),
+}
+"""What a node has besides ``id`` and ``workloads`` (ids of the workloads that stand under it): type and meaning."""
+
+EDGE_FIELDS: Mapping[str, tuple[str, str]] = {
+    "kind": ("text", "kind of the edge: a key of edge_kinds"),
+    "strength": ("text", "hard (fails without it), soft (degrades) or startup (only waits for it)"),
+    "startup": ("flag", "an init container of the source waits for the target, whatever the strength"),
+    "confidence": ("number", "confidence of the best evidence, 0 to 1"),
+    "rule": ("text", "rule of the best evidence"),
+    "file": ("text", "file of the best evidence"),
+    "line": ("line", "line of its field"),
+    "field": ("text", "its field"),
+    "port": ("port", "port of the target: a number or a name"),
+    "allowed": ("verdict", "what network policies say of the traffic; null: none was asked"),
+    "policy": ("name", "the policies that decide"),
+}
+"""What an edge has besides ``source``, ``target`` and ``evidence``: type and meaning."""
+
+EVIDENCE_FIELDS: Mapping[str, tuple[str, str]] = {
+    "rule": ("text", "the rule that fired"),
+    "file": ("text", "file"),
+    "line": ("line", "line of the field, or of its object when the field is not written in the file"),
+    "field": ("text", "field"),
+    "text": ("text", "what was seen there, without credentials"),
+    "confidence": ("number", "how sure it is, 0 to 1"),
+}
+"""What each piece of evidence of an edge has, best first."""
+
+MISSING_FIELDS: Mapping[str, tuple[str, str]] = {
+    "kind": ("text", "chart, remote, plugin, repository, generator or file"),
+    "what": ("text", "what the tree asks for"),
+    "release": ("text", 'release of a chart, "" otherwise'),
+    "namespace": ("text", 'namespace of the release, "" when it is not known'),
+    "file": ("text", "file that asks for it"),
+    "line": ("line", "line that asks for it"),
+    "reason": ("text", "why it could not be had"),
+    "hides": ("text", "what is not in the graph because of it, at the least"),
+    "modelled": ("flag", "whether the chart catalogue stands in for it"),
+}
+"""What each thing that could not be had says."""
+
+HIDDEN_FIELDS: Mapping[str, tuple[str, str]] = {
+    "charts": ("count", "charts that are neither rendered nor modelled"),
+    "workloads": ("count", "workloads that these run at the least"),
+    "modelled": ("count", "charts that the catalogue stands in for and that may run more"),
+    "others": ("count", "remote files, plugins and the like that were not read"),
+    "sentence": ("text", "the same in words"),
+}
+"""The lower bound of what is in no node and no edge."""
+
+_TYPES: Mapping[str, dict[str, Any]] = {
+    "text": {"type": "string"},
+    "name": {"type": ["string", "null"]},
+    "line": {"type": ["integer", "null"], "minimum": 1},
+    "count": {"type": "integer", "minimum": 0},
+    "number": {"type": "number", "minimum": 0, "maximum": 1},
+    "flag": {"type": "boolean"},
+    "verdict": {"type": ["boolean", "null"]},
+    "port": {"type": ["integer", "string", "null"]},
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the JSON form."""
+    text, texts = _TYPES["text"], {"type": "array", "items": _TYPES["text"]}
+    evidence = {"type": "array", "minItems": 1, "items": _object(EVIDENCE_FIELDS)}
+    parts = {
+        "schema": {"const": GRAPH_SCHEMA},
+        "nodes": {"type": "array", "items": _object(NODE_FIELDS, id=text, workloads=texts)},
+        "edges": {"type": "array", "items": _object(EDGE_FIELDS, source=text, target=text, evidence=evidence)},
+        "edge_kinds": {"type": "object", "additionalProperties": text},
+        "missing": {"type": "array", "items": _object(MISSING_FIELDS)},
+        "hidden": _object(HIDDEN_FIELDS),
+    }
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "$id": f"urn:{GRAPH_SCHEMA.replace('/', ':')}", **_closed(parts)}
+
+
+def _object(fields: Mapping[str, tuple[str, str]], **more: dict[str, Any]) -> dict[str, Any]:
+    declared = {name: {"description": meaning, **_TYPES[kind]} for name, (kind, meaning) in fields.items()}
+    return _closed({**more, **declared})
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
+
+from models.sight import LEGEND, MARKS, hidden
 
 PICTURE_KINDS = frozenset(
     {
@@ -47,7 +50,8 @@ def filtered(
         and (not kinds or data["kind"] in kinds or data["role"] in kinds)
     ]
     part: nx.MultiDiGraph[str] = nx.MultiDiGraph(graph.subgraph(kept))
-    part.graph = {}
+    # What could not be had is not a matter of the part that is shown.
+    part.graph = {"missing": graph.graph.get("missing", ())}
     if edge_kinds:
         for source, target, key in list(part.edges(keys=True)):
             if key not in edge_kinds:
@@ -59,6 +63,19 @@ def filtered(
     ]
     part.remove_nodes_from(alone)
     return part
+
+
+def marked(data: Mapping[str, Any]) -> str:
+    """The name of a node, with a mark when it was not read from the tree."""
+    mark = MARKS.get(str(data.get("seen")), "")
+    return f"{data['name']} {mark}".strip()
+
+
+def legend(graph: nx.MultiDiGraph[str]) -> list[str]:
+    """What the marks of the graph's nodes mean, and what is in no node: a line each."""
+    used = {str(data.get("seen")) for _, data in graph.nodes(data=True)}
+    lines = [f"{mark} {LEGEND[seen]}" for seen, mark in MARKS.items() if seen in used]
+    return [*lines, *filter(None, [str(hidden(graph.graph.get("missing", ())))])]
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ def render_paths(
     root: Path | None = None,
 ) -> bool:
     """Print what the paths render to; true when nothing is missing."""
+    from models.sight import hidden
+
     rendered = read_paths(paths, renderer=renderer, show_secrets=show_secrets, fetch=fetch, expand=expand, root=root)
     if output_format == "json":
         content = {
@@ -83,6 +85,8 @@ def render_paths(
                 {"origin": _origin(item), "object": item.manifest} if origin else item.manifest
                 for item in rendered.objects
             ],
+            "modelled": [str(item.key) for item in rendered.objects if item.origin.provenance == "modelled"],
+            "hidden": str(hidden(rendered.missing)),
             "missing": [missing_row(entry) for entry in rendered.missing],
         }
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
@@ -91,11 +95,15 @@ def render_paths(
     for entry in rendered.missing:
         word = "modelled" if entry.modelled else "not seen"
         typer.echo(f"{word}: {entry.kind} {entry.what} ({entry.origin}): {entry.reason}", err=True)
+    if rendered.missing:
+        typer.echo(str(hidden(rendered.missing)), err=True)
     return rendered.complete
 
 
 def _print_yaml(objects: Sequence[KubeObject], origin: bool) -> None:
     import yaml
+
+    from models.sight import LEGEND, MARKS
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     for index, item in enumerate(objects):
@@ -103,6 +111,8 @@ def _print_yaml(objects: Sequence[KubeObject], origin: bool) -> None:
             typer.echo("---")
         if origin:
             typer.echo(f"# {item.origin}")
+        if item.origin.provenance == "modelled":
+            typer.echo(f"# {MARKS['modelled']} {LEGEND['modelled']}")
         typer.echo(yaml.dump(item.manifest, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000), nl=False)
 
 
@@ -148,6 +158,7 @@ def show_graph(
     from models.graph.export import filtered, to_dot, to_graphml, to_html, to_json, to_mermaid, to_svg
     from models.graph.overrides import OVERRIDE_FILE, read_overrides
     from models.platform import read_platform
+    from models.sight import hidden
     from reports.write import write_text
 
     platform = read_platform(read_paths(paths, renderer=renderer, fetch=fetch, root=root))
@@ -174,6 +185,8 @@ def show_graph(
     for entry in platform.rendered.missing:
         word = "modelled, hides" if entry.modelled else "not seen:"
         typer.echo(f"{word} {entry.kind} {entry.what} ({entry.origin}): {entry.hides or entry.reason}", err=True)
+    if platform.rendered.missing:
+        typer.echo(str(hidden(platform.rendered.missing)), err=True)
     for finding in found:
         typer.echo(f"{finding.severity}: {finding.code} {finding.where}: {finding.title}", err=True)
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable
 from xml.etree import ElementTree
 
+import jsonschema
 import networkx as nx
 import pytest
 from graphs import deployment, edges, graph
 
+from models.graph.build import build_graph
 from models.graph.export import explain, filtered, layered, to_dot, to_graphml, to_html, to_json, to_mermaid, to_svg
+from models.graph.schema import json_schema
+from models.objects import KubeObject, Missing, Origin, Rendered
+from models.platform import read_platform
+from models.render import render_text
 
 TEXT = (
     deployment("db", image="postgres:17", port=5432)
@@ -91,3 +98,79 @@ def test_explanation_follows_a_chain_and_says_nothing_where_there_is_none() -> N
     assert explain(built, "Deployment x/db", "Deployment x/api") == []
     with pytest.raises(KeyError):
         explain(built, "Deployment x/db", "nobody")
+
+
+# --- what is modelled or missing
+
+MODELLED = "chart catalogue: redis 20.0"
+
+
+def partial() -> nx.MultiDiGraph[str]:
+    """A graph with a modelled cache, a chart that nobody knows, and a Service that nothing makes."""
+    text = deployment(
+        "api", extra='env: [{name: A, value: "redis://cache:6379"}, {name: B, value: "http://gone.y.svc"}]'
+    )
+    written = render_text(text).objects
+    modelled = [
+        KubeObject(item.manifest, Origin("k.yaml", 4, "modelled", MODELLED))
+        for item in render_text(deployment("cache", image="redis", port=6379)).objects
+    ]
+    missing = (
+        Missing("chart", "redis 20.0", Origin("k.yaml", 4), "offline", "at least its exporter", modelled=True),
+        Missing("chart", "strange 1.0", Origin("k.yaml", 9), "offline", "all", release="odd", namespace="x"),
+    )
+    return build_graph(read_platform(Rendered((*written, *modelled), missing)))
+
+
+def test_json_lists_what_could_not_be_had_and_says_of_every_node_how_it_was_seen() -> None:
+    document = json.loads(to_json(filtered(partial(), namespaces=["x"], kinds=["Deployment"])))
+    assert document["missing"] == [
+        {
+            "kind": "chart", "what": "redis 20.0", "release": "", "namespace": "", "file": "k.yaml", "line": 4,
+            "reason": "offline", "hides": "at least its exporter", "modelled": True,
+        },
+        {
+            "kind": "chart", "what": "strange 1.0", "release": "odd", "namespace": "x", "file": "k.yaml", "line": 9,
+            "reason": "offline", "hides": "all", "modelled": False,
+        },
+    ]  # fmt: skip
+    assert document["hidden"] == {
+        "charts": 1,
+        "workloads": 1,
+        "modelled": 1,
+        "others": 0,
+        "sentence": "At least 1 workload of 1 chart is not in these numbers; 1 chart is modelled and may run more.",
+    }
+    whole = {item["id"]: item["seen"] for item in json.loads(to_json(partial()))["nodes"]}
+    assert whole["Deployment x/api"] == "written"
+    assert whole["Deployment x/cache"] == whole["Service x/cache"] == "modelled"
+    assert whole["Chart x/odd"] == whole["Service y/gone"] == "missing"
+
+
+def test_json_of_the_graph_has_the_declared_form() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    for built in (graph(TEXT), partial()):
+        jsonschema.validate(json.loads(to_json(built)), json_schema())
+    document = json.loads(to_json(partial()))
+    del document["missing"]
+    with pytest.raises(jsonschema.ValidationError, match="'missing' is a required property"):
+        jsonschema.validate(document, json_schema())
+
+
+@pytest.mark.parametrize("write", [to_mermaid, to_dot, to_svg, to_html])
+def test_every_picture_marks_what_is_modelled_and_says_what_is_hidden(
+    write: Callable[[nx.MultiDiGraph[str]], str],
+) -> None:
+    text = write(partial())
+    assert "cache †" in text
+    assert "gone ‡" in text
+    assert "api †" not in text
+    assert "† modelled from the chart catalogue" in text
+    assert "At least 1 workload of 1 chart is not in these numbers" in text
+    assert "†" not in write(graph(TEXT))
+
+
+def test_the_page_lists_what_could_not_be_read() -> None:
+    page = to_html(partial())
+    assert "<summary>2 things of the tree could not be read</summary>" in page
+    assert "strange 1.0" in page

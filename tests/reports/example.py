@@ -15,7 +15,7 @@ from typing import Any
 
 from models.errors import Where
 from models.findings import Finding, Severity
-from models.objects import Seen
+from models.sight import Seen
 from reports.document import (
     Assumption,
     Cell,
