@@ -268,18 +268,30 @@ def parse_nodes(texts: Sequence[str]) -> tuple[Any, ...]:
 def _placement_answer(placement: Placement, cluster: Cluster) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from models.sight import Sight, least
     from sim.placement import lose_node
 
+    sight = Sight(placement.platform)
+    on_node = {
+        node.name: least(
+            sight.workloads.get(pod.workload, "derived") for pod in placement.pods if pod.node == node.name
+        )
+        for node in cluster.nodes
+    }
     losses = [lose_node(placement, node.name) for node in cluster.nodes]
     return {
         "schema": "stowplan/placement/v1",
-        "nodes": [asdict(room) for room in placement.node_rooms()],
-        "namespaces": [asdict(use) for use in placement.namespace_uses()],
+        "nodes": [{**asdict(room), "seen": on_node[room.node]} for room in placement.node_rooms()],
+        "namespaces": [
+            {**asdict(use), "seen": sight.namespaces.get(use.namespace, "written")}
+            for use in placement.namespace_uses()
+        ],
         "quotas": [asdict(use) for use in placement.quota_uses()],
         "pods": [
             {
                 "pod": pod.key,
                 "workload": pod.workload,
+                "seen": sight.workloads.get(pod.workload, "derived"),
                 "node": pod.node,
                 "state": pod.state,
                 "message": pod.message,
@@ -307,6 +319,7 @@ def _placement_answer(placement: Placement, cluster: Cluster) -> dict[str, Any]:
             for loss in losses
         ],
         "missing": [missing_row(entry) for entry in placement.platform.rendered.missing],
+        "hidden": str(sight.hidden),
     }
 
 
@@ -314,6 +327,7 @@ def _print_placement(answer: dict[str, Any]) -> None:
     from rich.console import Console
 
     from models.rules.quantity import format_bytes, format_millicores
+    from models.sight import LEGEND, MARKS
 
     console = Console(highlight=False, soft_wrap=True)
 
@@ -324,7 +338,7 @@ def _print_placement(answer: dict[str, Any]) -> None:
     for row in answer["nodes"]:
         cpu, memory = row["cpu_requests_m"], row["memory_requests_b"]
         nodes.add_row(
-            row["node"],
+            f"{row['node']} {MARKS.get(row['seen'], '')}".strip(),
             str(row["pods"]),
             format_millicores(cpu),
             format_millicores(row["cpu_allocatable_m"]),
@@ -337,7 +351,7 @@ def _print_placement(answer: dict[str, Any]) -> None:
     spaces = _table("Namespaces", "namespace", "pods", "CPU requests", "CPU limits", "memory requests", "memory limits")
     for row in answer["namespaces"]:
         spaces.add_row(
-            row["namespace"],
+            f"{row['namespace']} {MARKS.get(row['seen'], '')}".strip(),
             str(row["pods"]),
             format_millicores(row["cpu_requests_m"]),
             format_millicores(row["cpu_limits_m"]),
@@ -345,10 +359,15 @@ def _print_placement(answer: dict[str, Any]) -> None:
             format_bytes(row["memory_limits_b"]),
         )
     console.print(spaces)
+    marks = {row["seen"] for table in ("nodes", "namespaces", "pods") for row in answer[table]}
+    for line in (*(f"{mark} {LEGEND[seen]}" for seen, mark in MARKS.items() if seen in marks), answer["hidden"]):
+        if line:
+            console.print(line, markup=False)
     waiting = [pod for pod in answer["pods"] if pod["state"] != "placed"]
     console.print(f"{len(answer['pods']) - len(waiting)} pods placed, {len(waiting)} not", markup=False)
     for pod in waiting:
-        console.print(f"  {pod['state']}: {pod['pod']}: {pod['message']}", markup=False)
+        name = f"{pod['pod']} {MARKS.get(pod['seen'], '')}".strip()
+        console.print(f"  {pod['state']}: {name}: {pod['message']}", markup=False)
     for loss in answer["losses"]:
         console.print(
             f"\nlosing {loss['node']}: {len(loss['moved'])} pods move, {len(loss['pending'])} find no place",
