@@ -85,7 +85,9 @@ def resolve_commit(repository: Path, ref: str, option: str) -> str:
         way_out = f"did you mean {', '.join(dict.fromkeys(close))}?"
     else:
         way_out = "name a branch, a tag or a commit of this repository, or an existing folder"
-    raise InputError(Problem(Where(field=f"{option} {ref}"), "git knows no such commit and there is no such folder", way_out))
+    raise InputError(
+        Problem(Where(field=f"{option} {ref}"), "git knows no such commit and there is no such folder", way_out)
+    )
 
 
 def is_shallow(repository: Path) -> bool:
@@ -103,7 +105,9 @@ def merge_base(repository: Path, base: str, head: str) -> str | None:
         return found[0]
     if is_shallow(repository):
         raise InputError(
-            Problem(Where(field="--base"), "the common ancestor of base and head is not in this shallow clone", _SHALLOW)
+            Problem(
+                Where(field="--base"), "the common ancestor of base and head is not in this shallow clone", _SHALLOW
+            )
         )
     return None
 
