@@ -164,19 +164,33 @@ class _Expander:
                     yield self._arrival(workload, 0, name)
             return
         names = {str(dig(pod, "metadata", "name")) for pod in held}
-        wanted = _wanted(workload, held)
-        first = first_ordinal(workload)
-        identity = workload.controller in ("StatefulSet", "Cluster")
-        running = 0 if identity else sum(1 for pod in held if dig(pod, "status", "phase") not in _FINISHED)
-        for number in range(first, first + max(0, wanted - running)):
-            if not identity or pod_name(workload, number) not in names:
-                yield self._arrival(workload, number)
+        first, wanted = first_ordinal(workload), _wanted(workload, held)
+        if workload.controller in ("StatefulSet", "Cluster"):
+            numbers = [item for item in range(first, first + wanted) if pod_name(workload, item) not in names]
+        else:
+            running = sum(1 for pod in held if dig(pod, "status", "phase") not in _FINISHED)
+            numbers = _fresh(workload, max(0, wanted - running), names)
+        for number in numbers:
+            yield self._arrival(workload, number)
 
     def _arrival(self, workload: Workload, number: int, node: str = "") -> Arrival:
         pod = make_pod(workload, number, node=node)
         claims = [self._platform.get("PersistentVolumeClaim", *key.split("/", 1)) for key in claims_of(pod)]
         made = tuple(item for item in claims if item is not None and item.origin.provenance == "derived")
         return Arrival(pod, workload.id, workload.object.origin, claims=made)
+
+
+def _fresh(workload: Workload, count: int, taken: set[str]) -> list[int]:
+    """So many numbers whose pod names are all different and none is taken: the API server draws such names again."""
+    numbers: list[int] = []
+    number = 0
+    while len(numbers) < count:
+        name = pod_name(workload, number)
+        if name not in taken:
+            taken.add(name)
+            numbers.append(number)
+        number += 1
+    return numbers
 
 
 def _wanted(workload: Workload, held: list[Manifest]) -> int:

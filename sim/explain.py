@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from models.objects import KubeObject, Manifest, dig
@@ -60,12 +60,27 @@ def explain(stock: Stock, *, seed: int = 1) -> Explanation:
     return Explanation(pods, objects, nodes, quotas, stock.ignored, stock.notes, seed)
 
 
+@dataclass(frozen=True)
+class _Form:
+    """A pod after mutating admission, with the refusal of the gate's plugin and that of validation, "" for none."""
+
+    answer: PodAnswer
+    plugin: str
+    message: str
+    invalid: str
+
+
 class _World:
     """The cluster while the pods come in; used once."""
 
     def __init__(self, stock: Stock, profiles: Mapping[str, Profile], seed: int) -> None:
         self.stock, self.profiles, self.seed = stock, profiles, seed
         self.gate = Gate(stock.platform)
+        self.forms: dict[str, _Form] = {}
+        self.default_profile = Profile()
+        self.accounts: dict[str, set[str]] = {}
+        for item in stock.platform.by_kind("ServiceAccount"):
+            self.accounts.setdefault(item.namespace, set()).add(item.name)
         stored = [item.manifest for item in stock.stored]
         waiting = [item.manifest for item in stock.arrivals if item.stored]
         self.quotas = QuotaBook(stock.of_kind("ResourceQuota"), [*stock.existing, *waiting, *stored])
@@ -107,13 +122,38 @@ class _World:
 
     def answer(self, arrival: Arrival) -> PodAnswer:
         """Admit and schedule one pod, and change the cluster by it."""
-        sent = self._mutated(arrival)
-        admitted, admission = self._admit(arrival, sent)
-        answer = _describe(arrival, admitted, admission)
+        form = self._form(arrival)
+        admission = self._admit(arrival, form)
+        answer = replace(form.answer, admission=admission)
         if not admission.admitted:
-            return replace(answer, state="refused", message=admission.message)
-        self.live[answer.key] = admitted
+            return replace(answer, message=admission.message)
+        self.live[answer.key] = answer.manifest
         return self._schedule(answer)
+
+    def _form(self, arrival: Arrival) -> _Form:
+        """The pod after mutating admission; of pods that differ in their name alone only the first is computed."""
+        metadata = arrival.manifest["metadata"]
+        name = str(metadata["name"])
+        identity = repr(({**arrival.manifest, "metadata": {**metadata, "name": ""}}, arrival.stored))
+        form = self.forms.get(identity)
+        if form is None:
+            form = self._new_form(arrival)
+            if not form.message and not form.invalid:
+                self.forms[identity] = form
+            return form
+        stored = form.answer.manifest
+        manifest = {**stored, "metadata": {**stored["metadata"], "name": name}}
+        answer = replace(form.answer, name=name, manifest=manifest, workload=arrival.workload, origin=arrival.origin)
+        return replace(form, answer=answer)
+
+    def _new_form(self, arrival: Arrival) -> _Form:
+        sent = self._mutated(arrival)
+        held = self._trusted_priority(arrival)
+        bare = {**sent, "spec": {name: value for name, value in sent["spec"].items() if name not in held}}
+        prepared = self.gate.prepare(bare)
+        prepared.manifest["spec"].update(held)
+        answer = _describe(arrival, prepared.manifest)
+        return _Form(answer, prepared.plugin, prepared.message, resource_error(prepared.manifest))
 
     # ---------------------------------------------------------------------------------------------- admission
 
@@ -129,25 +169,21 @@ class _World:
             spec.setdefault("overhead", dict(overhead))
         return pod
 
-    def _admit(self, arrival: Arrival, sent: Manifest) -> tuple[Manifest, AdmissionAnswer]:
-        held = self._trusted_priority(arrival)
-        bare = {**sent, "spec": {name: value for name, value in sent["spec"].items() if name not in held}}
-        prepared = self.gate.prepare(bare)
-        pod = prepared.manifest
-        pod["spec"].update(held)
+    def _admit(self, arrival: Arrival, form: _Form) -> AdmissionAnswer:
         if arrival.stored:
-            return pod, AdmissionAnswer(True, stored=True)
+            return AdmissionAnswer(True, stored=True)
+        pod = form.answer.manifest
         lines = tuple(self.quotas.lines(pod))
 
-        def refuse(plugin: str, message: str) -> tuple[Manifest, AdmissionAnswer]:
-            return pod, AdmissionAnswer(False, plugin, message, quotas=lines)
+        def refuse(plugin: str, message: str) -> AdmissionAnswer:
+            return AdmissionAnswer(False, plugin, message, quotas=lines)
 
         early = (
             ("NamespaceLifecycle", self._closed(pod)),
             ("ServiceAccount", self._account_missing(pod)),
-            ("Priority", prepared.message if prepared.plugin == "Priority" else ""),
-            ("validation", resource_error(pod)),
-            (prepared.plugin, prepared.message),
+            ("Priority", form.message if form.plugin == "Priority" else ""),
+            ("validation", form.invalid),
+            (form.plugin, form.message),
             ("", self._name_taken(pod)),
         )
         for plugin, message in early:
@@ -162,7 +198,7 @@ class _World:
         verdict = self.quotas.admit(pod)
         if not verdict.allowed:
             return refuse("ResourceQuota", verdict.message)
-        return pod, AdmissionAnswer(True, quotas=lines)
+        return AdmissionAnswer(True, quotas=lines)
 
     def _trusted_priority(self, arrival: Arrival) -> Manifest:
         """Priority fields that are taken as they stand instead of being computed from the classes.
@@ -189,7 +225,7 @@ class _World:
     def _account_missing(self, pod: Manifest) -> str:
         """The refusal when the files hold ServiceAccounts of the namespace, but not the pod's."""
         namespace, name = str(dig(pod, "metadata", "namespace", default="")), str(pod["spec"]["serviceAccountName"])
-        accounts = [item.name for item in self.stock.platform.by_kind("ServiceAccount") if item.namespace == namespace]
+        accounts = self.accounts.get(namespace)
         if not accounts or name == "default" or name in accounts:
             return ""
         reason = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
@@ -209,7 +245,7 @@ class _World:
             return replace(answer, state="pending", notes=(*notes, note))
         if profile is None and scheduler != DEFAULT_SCHEDULER:
             notes.append(f"spec.schedulerName is {scheduler!r}: this is what the default scheduler would do")
-        self.snapshot = self.snapshot.with_profile(profile or Profile())
+        self.snapshot = self.snapshot.with_profile(profile or self.default_profile)
         breaker = tie_breaker(self.seed, 0, answer.key)
         decision = schedule_pod(answer.manifest, self.snapshot, tie_breaker=breaker, explain=True)
         answer = replace(
@@ -292,7 +328,7 @@ def _snapshot(stock: Stock, volumes: Volumes) -> Snapshot:
     )
 
 
-def _describe(arrival: Arrival, pod: Manifest, admission: AdmissionAnswer) -> PodAnswer:
+def _describe(arrival: Arrival, pod: Manifest) -> PodAnswer:
     metadata = pod["metadata"]
     return PodAnswer(
         name=str(metadata["name"]),
@@ -306,7 +342,7 @@ def _describe(arrival: Arrival, pod: Manifest, admission: AdmissionAnswer) -> Po
         requests=pod_requests(pod),
         limits=pod_limits(pod),
         usage=usage(pod),
-        admission=admission,
+        admission=AdmissionAnswer(False),
         state="refused",
     )
 
