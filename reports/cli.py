@@ -143,6 +143,9 @@ def run(
     workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
     show_resolved: Annotated[bool, typer.Option(help="print what would run, and stop")] = False,
     report_only: Annotated[bool, typer.Option(help="exit with 0 even when a threshold failed")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="go on from the replications that a killed run of the same scenario finished")
+    ] = True,
     fetch: FetchOption = False,
 ) -> None:
     """Simulate a scenario and write its reports (HTML, Markdown, JSON, CSV, JUnit)."""
@@ -155,7 +158,7 @@ def run(
         typer.echo(show_scenario(scenario, changes))
         return
     passed = run_scenario(
-        scenario, changes, output, workers=workers, command=_command_line(scenario, changes), fetch=fetch
+        scenario, changes, output, workers=workers, command=_command_line(scenario, changes), fetch=fetch, resume=resume
     )
     if not passed and not report_only:
         raise typer.Exit(EXIT_THRESHOLD)

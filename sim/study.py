@@ -7,7 +7,7 @@ results = run(study, workers=2)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from models.platform import Platform, read_platform
 from models.scenario import Scenario
 from models.scenario_file import LoadedScenario
 from sim.binding import EngineBinding
+from sim.checkpoint import Checkpoints
 from sim.compile import Compiled, compile_program
 from sim.demand import Demand, demands
 from sim.engine import EngineKind, make_engine
@@ -191,16 +192,23 @@ def _kill_at(simulation: PlatformSimulation, pod: PodSim, at: float) -> None:
     world.clock.at(at, kill)
 
 
-def run(study: Study, *, workers: int = 1, progress: Progress | None = None, survival: bool = True) -> Results:
+def run(
+    study: Study,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    survival: bool = True,
+    checkpoints: Checkpoints | None = None,
+) -> Results:
     """All replications, on ``workers`` processes (0: one per core), and the loss of each node in turn.
 
     Stops after fewer replications once every availability is known to ``run.precision``. The results do not depend on
-    ``workers``. ``survival`` False leaves the node losses out.
+    ``workers``, nor on which replications ``checkpoints`` already holds. ``survival`` False leaves the node losses out.
     """
     count = study.scenario.spec.run.replications
     wanted = min(workers or os.cpu_count() or 1, count)
     done: list[Replication] = []
-    for item in _map(replicate, study, range(count), wanted):
+    for item in _replications(study, count, wanted, checkpoints):
         done.append(item)
         if progress is not None:
             progress(len(done), count)
@@ -208,6 +216,18 @@ def run(study: Study, *, workers: int = 1, progress: Progress | None = None, sur
             break
     losses = _losses(study) if survival else ()
     return Results(tuple(done), losses)
+
+
+def _replications(study: Study, count: int, workers: int, checkpoints: Checkpoints | None) -> Iterator[Replication]:
+    """Replications 0 to ``count``, in order: those that an earlier run finished, then new ones, kept as they come."""
+    first = 0
+    while checkpoints is not None and first < count and (kept := checkpoints.load(first)) is not None:
+        yield kept
+        first += 1
+    for item in _map(replicate, study, range(first, count), workers):
+        if checkpoints is not None:
+            checkpoints.save(item)
+        yield item
 
 
 def _known_well_enough(study: Study, done: Sequence[Replication]) -> bool:

@@ -37,9 +37,19 @@ def render_trees(loaded: LoadedScenario, *, fetch: bool = False) -> Rendered:
 
 
 def run_scenario(
-    path: Path, changes: Changes, output: Path | None, *, workers: int, command: str, fetch: bool = False
+    path: Path,
+    changes: Changes,
+    output: Path | None,
+    *,
+    workers: int,
+    command: str,
+    fetch: bool = False,
+    resume: bool = True,
 ) -> bool:
-    """Simulate, write the reports, print the verdict. True when every threshold held."""
+    """Simulate, write the reports, print the verdict. True when every threshold held.
+
+    ``resume``: go on from the replications that a killed run of the same study finished.
+    """
     loaded = load_scenario(path, changes)
     rendered = render_trees(loaded, fetch=fetch)
 
@@ -48,6 +58,7 @@ def run_scenario(
     from reports.build import build_report
     from reports.terminal import print_report
     from reports.write import check_directory, write_report
+    from sim.checkpoint import Checkpoints
     from sim.growth import load_growth
     from sim.study import prepare, run
 
@@ -56,11 +67,17 @@ def run_scenario(
     study = prepare(loaded, rendered)
     console = Console(stderr=True, highlight=False)
     with Stages(console) as stages:
-        results = run(study, workers=workers or os.cpu_count() or 1, progress=stages.replications)
+        checkpoints = Checkpoints.of(study)
+        if not resume:
+            checkpoints.discard()
+        results = run(
+            study, workers=workers or os.cpu_count() or 1, progress=stages.replications, checkpoints=checkpoints
+        )
         stages.say("how much more load fits")
         growth = load_growth(study)
     report = build_report(study, results, command=command, growth=growth)
     written = write_report(report, directory)
+    checkpoints.discard()
     print_report(report, Console(highlight=False))
     print(f"\n{written[0]}")
     return all(threshold.passed for threshold in report.thresholds)
