@@ -36,6 +36,7 @@ class ChartModel(Entry):
 
     ``repos``: parts of the URL of the chart's repository, when charts of this name come from several publishers.
     ``from_major``: the first major version whose values have the form that the model reads.
+    ``before``: defaults that differ before a version. ``facts``: named expressions or maps for the parts to refer to.
     ``verified``: the version and the commit or tag of the chart's own templates with which the model was compared,
     "" for a model that was written from documentation alone.
     """
@@ -51,7 +52,8 @@ class ChartModel(Entry):
     from_major: int = 0
     name_length: int = 63
     defaults: dict[str, Any] = Field(default_factory=dict)
-    facts: dict[str, str] = Field(default_factory=dict)
+    before: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict)
     objects: list[dict[str, Any]] = Field(default_factory=list)
 
     def fits(self, repo: str, version: str) -> bool:
@@ -120,7 +122,11 @@ def model_chart(request: ChartRequest) -> Modelled | None:
 def _make(
     model: ChartModel, given: Mapping[str, Any], release: str, namespace: str, version: str
 ) -> Iterator[Manifest]:
-    values = merge_values(copy.deepcopy(model.defaults), given)
+    defaults = copy.deepcopy(model.defaults)
+    for later, older in sorted(model.before.items(), key=lambda entry: _numbers(entry[0]), reverse=True):
+        if _of_version({"until": later}, version or model.version):
+            defaults = merge_values(defaults, older)
+    values = merge_values(defaults, given)
     name = str(values.get("nameOverride") or model.chart)
     scope = Scope(
         values,

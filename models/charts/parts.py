@@ -5,7 +5,7 @@ A model states what a chart's templates would state; here it becomes the same ob
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.charts.scope import Scope
@@ -258,7 +258,8 @@ def ingress(scope: Scope, part: Mapping[str, Any]) -> Manifest | None:
     if not isinstance(values, Mapping) or not values.get("enabled"):
         return None
     rules = []
-    hosts = values.get("hosts") or values.get("hostname") or values.get("domain")
+    hosts = values.get("hosts") or values.get("hostname") or values.get("host") or values.get("domain")
+    hosts = hosts or part.get("host")
     for host in hosts if isinstance(hosts, list) else [hosts]:
         rule = _rule(scope.expand(host), values, part)
         if rule:
@@ -297,6 +298,35 @@ def _rule(host: Any, values: Mapping[str, Any], part: Mapping[str, Any]) -> dict
 
 def _backend_port(port: Any) -> dict[str, Any]:
     return {"name": port} if isinstance(port, str) and not port.isdigit() else {"number": int(port)}
+
+
+def routes(scope: Scope, part: Mapping[str, Any]) -> Iterator[Manifest]:
+    """HTTPRoutes from the usual map of values: name to enabled, kind, hostnames, parentRefs, matches, filters.
+
+    ``main`` has the part's own name, another its key after it. Source: ``templates/route.yaml`` of the charts grafana
+    and kube-prometheus-stack, from which others have it.
+    """
+    values = scope.get(str(part["routes"]))
+    for key, entry in values.items() if isinstance(values, dict) else ():
+        if not isinstance(entry, dict) or not entry.get("enabled"):
+            continue
+        name = str(part.get("name") or scope.facts["fullname"])
+        rules = _list(entry.get("additionalRules"))
+        target = {"name": str(part["service"]), "port": int(part["port"])}
+        if entry.get("httpsRedirect"):
+            redirect = {"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}
+            rules.append({"filters": [redirect]})
+        else:
+            rule = {field: entry[field] for field in ("matches", "filters") if entry.get(field)}
+            rules.append({"backendRefs": [target], **rule})
+        spec = {"parentRefs": entry.get("parentRefs") or [], "hostnames": entry.get("hostnames") or [], "rules": rules}
+        labels = {**selector_labels(scope, part), **_common(scope), **(entry.get("labels") or {})}
+        yield {
+            "apiVersion": str(entry.get("apiVersion") or "gateway.networking.k8s.io/v1"),
+            "kind": str(entry.get("kind") or "HTTPRoute"),
+            "metadata": metadata(scope, name if key == "main" else f"{name}-{key}", labels, entry.get("annotations")),
+            "spec": spec,
+        }
 
 
 def monitor(scope: Scope, part: Mapping[str, Any]) -> Manifest:

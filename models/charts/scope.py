@@ -2,13 +2,16 @@
 
 ``${a.b}`` is a value of the release, ``${.fullname}`` a fact of the release itself, ``${a.b | c | "text"}`` the first
 of them that is not empty. A text that is nothing but one placeholder becomes the value with its type; when there is
-none, the key or the list item that holds it goes away. Inside longer text a missing value is empty. In a map ``$if`` is
-the condition for all of it, ``$each`` (with ``$key``, ``$value``, ``$when``) makes one entry per entry of a map of
-values, and ``$yaml`` makes a text of what stands below it.
+none, the key or the list item that holds it goes away. Inside longer text a missing value is empty. ``${a.b * 1.2}``
+is a number of the values times another, rounded down; ``a."b.c"`` is the key ``b.c`` below ``a``. In a map ``$if`` is
+the condition for all of it, ``$or`` names what is taken instead of the map when it is not empty, ``$each`` (with
+``$key``, ``$value``, ``$when``) makes one entry per entry of a map or list of values, and ``$yaml`` makes a text of
+what stands below it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +25,7 @@ _PLACEHOLDER = re.compile(r"\$\{([^{}]+)\}")
 _HELM = re.compile(
     r"\{\{-?\s*(?:tpl\s+)?\.(Release\.Name|Release\.Namespace|Values\.[\w.\-]+)\s*(?:\|\s*quote\s*)?-?\}\}"
 )
+_STEP = re.compile(r'"([^"]*)"|([^."]+)')
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 
 
@@ -39,7 +43,8 @@ class Scope:
     def get(self, path: str) -> Any:
         """The value at a dotted path, or the fact when the path begins with a dot; None when it leads nowhere."""
         source: Any = self.facts if path.startswith(".") else self.values
-        return dig(source, *path.lstrip(".").split(".")) if path.strip(".") else dict(self.values)
+        steps = [quoted or plain for quoted, plain in _STEP.findall(path)]
+        return dig(source, *steps) if steps else dict(self.values)
 
     def first(self, expression: str) -> Any:
         """The first alternative of ``a.b | c | "text"`` that is not empty, else None."""
@@ -49,10 +54,16 @@ class Scope:
                 return text.strip('"')
             if text.lstrip("-").isdigit():
                 return int(text)
-            value = self.get(text)
+            value = self._number(text) if " * " in text else self.get(text)
             if not any(value is empty or (value == empty and value is not False) for empty in _EMPTY):
                 return value
         return None
+
+    def _number(self, text: str) -> int | None:
+        path, _, factor = text.partition(" * ")
+        value = self.get(path.strip())
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        return math.floor(value * float(factor)) if plain else None
 
     def holds(self, condition: Any) -> bool:
         """Whether a condition is true: ``path``, ``!path``, ``path=text``, ``path!=text``, ``a | b``; a list: all."""
@@ -80,20 +91,28 @@ class Scope:
         if isinstance(template, dict):
             if "$if" in template and not self.holds(template["$if"]):
                 return None
+            instead = self.first(str(template["$or"])) if "$or" in template else None
+            if instead is not None:
+                return instead
             if "$each" in template:
                 return dict(self._entries(template))
             if "$yaml" in template:
                 return yaml.safe_dump(self.fill(template["$yaml"]), sort_keys=False)
-            filled = {self._fill_text(key): self.fill(item) for key, item in template.items() if key != "$if"}
+            filled = {
+                self._fill_text(key): self.fill(item) for key, item in template.items() if key not in ("$if", "$or")
+            }
             return {str(key): item for key, item in filled.items() if item is not None and key is not None}
         if isinstance(template, list):
             return [item for item in (self.fill(entry) for entry in template) if item is not None]
         return template
 
     def _entries(self, template: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """``$key: $value`` for each entry of the map ``$each`` for which ``$when`` holds."""
+        """``$key: $value`` for each entry of the map or list ``$each`` for which ``$when`` holds."""
         entries = self.get(str(template["$each"]))
-        for key, item in entries.items() if isinstance(entries, dict) else ():
+        pairs = (
+            enumerate(entries) if isinstance(entries, list) else entries.items() if isinstance(entries, dict) else ()
+        )
+        for key, item in pairs:
             scope = self.with_facts(key=key, item=item)
             if scope.holds(template.get("$when")):
                 yield _text(scope.fill(template.get("$key", "${.key}"))), scope.fill(template["$value"])
