@@ -55,12 +55,31 @@ class ObjectKey(NamedTuple):
         return f"{self.kind} {name}"
 
 
+class Dsn(NamedTuple):
+    """Where a value of a Secret leads to, and nothing else of it: key, field (``stringData.KEY``), scheme, host, port."""
+
+    key: str
+    field: str
+    scheme: str
+    host: str
+    port: int | None
+
+    @property
+    def url(self) -> str:
+        """``scheme://host:port``."""
+        return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port is not None else "")
+
+
 @dataclass(frozen=True, eq=False)
 class KubeObject:
-    """One Kubernetes object: its manifest, its origin, and a short way to the fields that everyone reads."""
+    """One Kubernetes object: its manifest, its origin, and a short way to the fields that everyone reads.
+
+    ``dsns``: of a redacted Secret, the hosts inside of the cluster that its values lead to (see :mod:`models.redact`).
+    """
 
     manifest: Manifest
     origin: Origin = field(default_factory=Origin)
+    dsns: tuple[Dsn, ...] = ()
 
     @property
     def api_version(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -288,7 +288,7 @@ def _placed(item: KubeObject, namespace: str) -> KubeObject:
     metadata = {key: value for key, value in item.metadata.items() if key != "namespace"}
     if namespace:
         metadata["namespace"] = namespace
-    return KubeObject({**item.manifest, "metadata": metadata}, item.origin)
+    return replace(item, manifest={**item.manifest, "metadata": metadata})
 
 
 def _workloads(objects: tuple[KubeObject, ...]) -> Iterator[Workload]:

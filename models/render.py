@@ -18,7 +18,7 @@ from models.documents import Document, parse_documents, read_documents
 from models.errors import InputError, Problem, RenderError, Where
 from models.kustomize.charts import ChartRenderer
 from models.objects import KubeObject, Missing, Origin, Rendered
-from models.redact import redact
+from models.redact import open_names, redact
 from models.yamldoc.compose import decode
 from models.yamldoc.lines import MAX_BYTES, Lines, marks
 
@@ -75,8 +75,9 @@ def render_text(text: str | bytes, *, file: str = "stdin", show_secrets: bool = 
 
 
 def without_secrets(rendered: Rendered) -> Rendered:
-    """The same objects with every Secret value dropped."""
-    return replace(rendered, objects=tuple(redact(item) for item in rendered.objects))
+    """The same objects with every Secret value dropped, except for the cluster's own hosts in DSNs."""
+    known = open_names(rendered.objects)
+    return replace(rendered, objects=tuple(redact(item, known) for item in rendered.objects))
 
 
 def find_repository(path: Path) -> Path:

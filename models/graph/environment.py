@@ -97,6 +97,10 @@ class Environment:
                 if isinstance(value, str) and item:
                     yield str(key), value, item.origin, f"from ConfigMap {name} data.{key}"
             return
+        secret = self.platform.get("Secret", namespace, name)
+        if secret is not None:
+            for found in secret.dsns:
+                yield found.key, found.url, secret.origin, f"from Secret {name} {found.field}"
         yield from self._template_values(namespace, name)
         yield from self._database_values(namespace, name)
 
