@@ -26,10 +26,16 @@ READ_KINDS: Final = frozenset(
         *("Node", "Namespace", "PriorityClass", "RuntimeClass", "ServiceAccount", "Service", "ReplicationController"),
         *("ResourceQuota", "LimitRange", "PodDisruptionBudget", "HorizontalPodAutoscaler"),
         *("PersistentVolume", "PersistentVolumeClaim", "StorageClass", "VolumeAttachment"),
-        *("CSIDriver", "CSINode", "CSIStorageCapacity", SCHEDULER_CONFIGURATION),
+        *("CSIDriver", "CSINode", "CSIStorageCapacity"),
+        *(SCHEDULER_CONFIGURATION, "AdmissionConfiguration", "ResourceQuotaConfiguration"),
     }
 )
 """Kinds that change an answer whatever else there is; others count only where a quota counts them."""
+
+_NOT_CREATED: Final = frozenset(
+    {"Pod", "ResourceQuota", SCHEDULER_CONFIGURATION, "AdmissionConfiguration", "ResourceQuotaConfiguration"}
+)
+"""Pods are created one by one, quotas are there from the start, and configurations are no objects of the API."""
 
 _FINISHED: Final = ("Succeeded", "Failed")
 
@@ -99,7 +105,7 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
         raise InputError(
             Problem(Where(), "no pod and no workload is among the objects", "add the Pod or Deployment to explain")
         )
-    others = [item for item in platform.objects if item.namespace and item.kind not in ("Pod", "ResourceQuota")]
+    others = [item for item in platform.objects if item.namespace and item.kind not in _NOT_CREATED]
     mounted = {claim for item in existing for claim in claims_of(item.manifest)}
     made = {item.key for arrival in arrivals for item in arrival.claims}
     others = [item for item in others if item.key not in made]
@@ -113,6 +119,21 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
         _ignored(platform),
         tuple(_notes(platform, nodes, existing)),
     )
+
+
+def limited_resources(stock: Stock) -> list[Manifest]:
+    """``limitedResources`` of the quota admission plugin, from its own or the API server's whole configuration."""
+    plugins = [
+        plugin.get("configuration")
+        for item in stock.of_kind("AdmissionConfiguration")
+        for plugin in item.get("plugins") or ()
+        if plugin.get("name") == "ResourceQuota"
+    ]
+    return [
+        entry
+        for configuration in [*stock.of_kind("ResourceQuotaConfiguration"), *plugins]
+        for entry in (configuration or {}).get("limitedResources") or ()
+    ]
 
 
 def exists(pod: Manifest) -> bool:

@@ -17,13 +17,13 @@ from models.rules.disruption import budgets_of
 from models.rules.limitrange import forbidden, limit_range_error
 from models.rules.qos import qos_class
 from models.rules.quota import hard_of, used_of
-from models.rules.resources import ResourceList, pod_limits, pod_requests
+from models.rules.resources import ResourceList, ResourceOptions, pod_limits, pod_requests
 from models.rules.usage import resource_of, scope_selectors, usage
 from models.rules.validation import resource_error
 from models.scheduler import Decision, Score, Snapshot, schedule_pod
 from models.scheduler.config import DEFAULT_SCHEDULER, KIND, read_profiles
 from models.scheduler.profile import SCORE_PLUGINS, Profile
-from sim.arrivals import Arrival, Stock
+from sim.arrivals import Arrival, Stock, limited_resources
 from sim.explained import (
     AdmissionAnswer,
     Explanation,
@@ -83,7 +83,8 @@ class _World:
             self.accounts.setdefault(item.namespace, set()).add(item.name)
         stored = [item.manifest for item in stock.stored]
         waiting = [item.manifest for item in stock.arrivals if item.stored]
-        self.quotas = QuotaBook(stock.of_kind("ResourceQuota"), [*stock.existing, *waiting, *stored])
+        counted = [*stock.existing, *waiting, *stored]
+        self.quotas = QuotaBook(stock.of_kind("ResourceQuota"), counted, limited_resources(stock))
         self.live = {_key(pod): pod for pod in [*stock.existing, *waiting]}
         self.refused_claims: dict[str, str] = {}
         self.volumes = Volumes.of(*(stock.of_kind(kind) for kind in _VOLUME_KINDS))
@@ -300,6 +301,7 @@ class _World:
         self.snapshot = self.snapshot.with_objects(pdbs=budgets.values())
 
 
+_WITH_STATUS: Final = ResourceOptions(use_status=True)
 _VOLUME_KINDS: Final = ("PersistentVolumeClaim", "PersistentVolume", "StorageClass")
 
 
@@ -339,8 +341,8 @@ def _describe(arrival: Arrival, pod: Manifest) -> PodAnswer:
         changes=tuple(_changes(arrival.manifest, pod)),
         qos=qos_class(pod),
         priority=int(dig(pod, "spec", "priority", default=0)),
-        requests=pod_requests(pod),
-        limits=pod_limits(pod),
+        requests=pod_requests(pod, _WITH_STATUS),
+        limits=pod_limits(pod, _WITH_STATUS),
         usage=usage(pod),
         admission=AdmissionAnswer(False),
         state="refused",

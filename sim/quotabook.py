@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.objects import Manifest, dig
@@ -32,10 +32,14 @@ class QuotaBook:
     """Quotas by namespace, in their order.
 
     Use starts with ``status.used`` where the quota has a status, which is what admission reads in a cluster; else with
-    what the quota controller would count of ``objects``.
+    what the quota controller would count of ``objects``. ``limited``: ``limitedResources`` of the admission plugin's
+    configuration, what nobody gets without a quota that covers it.
     """
 
-    def __init__(self, quotas: Iterable[Manifest], objects: Iterable[Manifest]) -> None:
+    def __init__(
+        self, quotas: Iterable[Manifest], objects: Iterable[Manifest], limited: Sequence[Manifest] = ()
+    ) -> None:
+        self._limited = limited
         listed: dict[str, list[Manifest]] = {}
         for item in objects:
             listed.setdefault(str(dig(item, "metadata", "namespace", default="")), []).append(item)
@@ -69,10 +73,10 @@ class QuotaBook:
     def admit(self, obj: Manifest) -> Admission:
         """Quota admission; what is allowed is charged."""
         namespace = _namespace(obj)
-        quotas = self._quotas.get(namespace)
-        if not quotas:
+        quotas = self._quotas.get(namespace, [])
+        if not quotas and not self._limited:
             return Admission(True)
-        answer = admit(obj, quotas, namespace=namespace)
+        answer = admit(obj, quotas, namespace=namespace, limited_resources=self._limited)
         if answer.deltas:
             self._write(namespace, {name: answer.new_used[name] for name in answer.deltas})
         return answer

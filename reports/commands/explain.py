@@ -32,6 +32,7 @@ _GROUPS: Final = {
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
     "storage.k8s.io/v1": ("StorageClass", "CSINode", "CSIDriver", "CSIStorageCapacity", "VolumeAttachment"),
     "kubescheduler.config.k8s.io/v1": ("KubeSchedulerConfiguration",),
+    "apiserver.config.k8s.io/v1": ("AdmissionConfiguration", "ResourceQuotaConfiguration"),
 }
 _VERSIONS: Final = dict.fromkeys(sorted(READ_KINDS), "v1") | {
     kind: version for version, kinds in _GROUPS.items() for kind in kinds
