@@ -15,13 +15,15 @@ Whoever calls :func:`advance` gets ``GROW`` back when a table is nearly full, ma
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import config, njit, types
 from numba.extending import intrinsic
 
 from sim import measures, randomness
-from sim.kernel_cache import cache_directory
+from sim.kernel_build import one_module
+from sim.kernel_cache import cache_directory, drop_damaged, seal
 from sim.layout import *
 from sim.program import CFS_PERIOD_S, RETRANSMIT_S, TCP_GIVE_UP_S
 
@@ -33,7 +35,7 @@ GAP_STRIDE = 64
 SIGN = -(1 << 63)
 """Flipping the highest bit makes the order of signed integers that of unsigned ones."""
 BUCKETS, COARSE_BUCKETS = np.int64(measures.BUCKETS), np.int64(measures.COARSE_BUCKETS)
-# A float has 52 bits of mantissa; 6 of them are 64 buckets per power of two, 3 are 8. frexp's exponent is biased by 1022.
+# 6 of the 52 bits of a float's mantissa are 64 buckets per power of two, 3 are 8. frexp's exponent is biased by 1022.
 FINE_SHIFT, COARSE_SHIFT = np.int64(52 - 6), np.int64(52 - 3)
 FINE_LOWEST = np.int64((1022 + measures.LOWEST_EXPONENT) * measures.SUB_BUCKETS)
 COARSE_LOWEST = np.int64((1022 + measures.LOWEST_EXPONENT) * measures.COARSE_SUB_BUCKETS)
@@ -47,10 +49,8 @@ CALL_VISIT, CALL_BALANCE, CALL_LOSS = randomness.CALL_VISIT, randomness.CALL_BAL
 CALL_JITTER, CALL_HEDGE = randomness.CALL_JITTER, randomness.CALL_HEDGE
 PER_ATTEMPT = np.int64(randomness.PER_ATTEMPT)
 
-compiled = njit(error_model="numpy")
-forced = njit(error_model="numpy", forceinline=True)
-inlined = njit(error_model="numpy", inline="always")
-entry_point = njit(nogil=True, cache=True, error_model="numpy")
+INNER: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+compiled = njit(**INNER)
 
 # ------------------------------------------------------------------------------------------------- random numbers
 
@@ -242,7 +242,7 @@ def set_timer(I, F, time, kind, thing):
     return I[H_SEQUENCE]
 
 
-@forced
+@compiled
 def wake(I, F, visit):
     """The visit goes on at this instant, after those that were woken before."""
     at = I[H_READY] + 2 * ((I[H_READY_HEAD] + I[H_READY_SIZE]) & (I[H_READY_CAPACITY] - 1))
@@ -308,7 +308,7 @@ def _merge_children(I, F, root):
     return heap
 
 
-@forced
+@compiled
 def add_thread(I, F, group, visit, tag):
     """A thread that ends at virtual time ``tag``."""
     I[H_THREADS] += 1
@@ -321,7 +321,7 @@ def add_thread(I, F, group, visit, tag):
     I[group + G_THREADS] += 1
 
 
-@forced
+@compiled
 def take_thread(I, F, group, visit):
     """Remove any thread."""
     rest = _merge_children(I, F, visit)
@@ -361,7 +361,7 @@ def spread(I, F, resource, since, now, rate):
     I[resource + R_BIN] = bins + at if at < I[H_BINS] else NOTHING
 
 
-@forced
+@compiled
 def account(I, F, group, now):
     """Book what a group used since the last time."""
     since = F[group + G_ACCOUNTED]
@@ -397,7 +397,7 @@ def next_boundary(phase, now):
     return phase + (k + 1) * CFS_PERIOD_S
 
 
-@forced
+@compiled
 def touch(I, F, group, now):
     """Bring a group's virtual time and budget up to ``now``."""
     elapsed = now - F[group + G_TOUCHED]
@@ -416,7 +416,7 @@ def touch(I, F, group, now):
     F[group + G_TOUCHED] = now
 
 
-@forced
+@compiled
 def plan(I, F, group):
     """When the next thread is done or the budget is used up, should nothing change before."""
     completion = INF
@@ -440,7 +440,7 @@ def plan(I, F, group):
     F[group + G_DUE] = completion if completion <= exhaustion else exhaustion
 
 
-@forced
+@compiled
 def mark_dirty(I, F, resource):
     """Share the resource anew at the end of this instant."""
     if not I[resource + R_DIRTY]:
@@ -458,7 +458,7 @@ def release_throttle(I, F, group, now):
     I[group + G_CHANGED] = 1
 
 
-@forced
+@compiled
 def wake_group(I, F, group, now):
     """A group is about to get work."""
     touch(I, F, group, now)
@@ -476,7 +476,7 @@ def wake_group(I, F, group, now):
                 F[group + G_DUE] = F[group + G_BOUNDARY]
 
 
-@forced
+@compiled
 def settle_group(I, F, group):
     """A group has lost work."""
     I[group + G_CHANGED] = 1
@@ -495,7 +495,7 @@ def settle_group(I, F, group):
     mark_dirty(I, F, resource)
 
 
-@forced
+@compiled
 def begin_work(I, F, group, visit, amount, now):
     """A thread begins ``amount`` of work in a group."""
     wake_group(I, F, group, now)
@@ -557,7 +557,7 @@ def share_out(I, F, resource):
     return level
 
 
-@forced
+@compiled
 def resolve(I, F, resource, now):
     """Share the capacity of a resource and find its next event."""
     I[resource + R_DIRTY] = 0
@@ -599,7 +599,7 @@ def resolve(I, F, resource, now):
     set_due(I, F, I[resource + R_ORDER], due)
 
 
-@forced
+@compiled
 def set_due(I, F, order, due):
     """The tournament: who of the resources is next, the first in order on a tie."""
     tree, leaves = I[H_TREE], I[H_TREE_SIZE]
@@ -615,7 +615,7 @@ def set_due(I, F, order, due):
         at >>= 1
 
 
-@forced
+@compiled
 def fire(I, F, resource, now):
     """The event of a resource: threads are done, a budget is used up, or a period begins."""
     group = I[resource + R_DUE_GROUP]
@@ -667,7 +667,7 @@ def bin_of_now(I, F):
     return I[H_BIN]
 
 
-@forced
+@compiled
 def count_pod(I, F, pod):
     """The number of requests in the pod is about to change."""
     elapsed = F[H_NOW] - F[pod + P_COUNTED]
@@ -803,7 +803,7 @@ def free_visit(I, F, visit):
 # ------------------------------------------------------------------------------------------------- pods
 
 
-@forced
+@compiled
 def start_visit(I, F, visit):
     """A worker is free: begin, after those who are awake already."""
     I[visit + V_STATE] = READY
@@ -861,7 +861,7 @@ def has_room(I, F, pod):
     return not (workers > 0 and I[pod + P_BUSY] >= workers and 0 <= bound <= I[pod + P_QUEUE_SIZE])
 
 
-@forced
+@compiled
 def admit(I, F, pod, visit):
     """Take a visit: a worker begins, or it waits."""
     count_pod(I, F, pod)
@@ -891,7 +891,7 @@ def admit(I, F, pod, visit):
         out_of_memory(I, F, pod)
 
 
-@forced
+@compiled
 def leave(I, F, pod, visit):
     """A visit is gone from a pod; its worker takes the next one."""
     count_pod(I, F, pod)
@@ -988,7 +988,7 @@ def unlist_timeout(I, F, call):
             I[policy + Q_LAST] = before
 
 
-@forced
+@compiled
 def silence(I, F, call):
     """Stop the timers of an attempt."""
     unlist_timeout(I, F, call)
@@ -998,7 +998,7 @@ def silence(I, F, call):
         I[leg + LEG_TIMER] = 0
 
 
-@forced
+@compiled
 def forget_trial(I, F, call):
     """The call is no trial of a breaker any more."""
     if I[call + C_TRIAL]:
@@ -1046,7 +1046,7 @@ def take_down(I, F, top, orphan):
         visit = up
 
 
-@inlined
+@compiled
 def abort(I, F, visit):
     """The caller does not want the visit any more."""
     if I[visit + V_STATE] == GONE:
@@ -1068,7 +1068,7 @@ def drop_visits(I, F, call):
                 abort(I, F, visit)
 
 
-@forced
+@compiled
 def stop_attempt(I, F, call):
     """Stop timers and whatever is still under way for an attempt."""
     silence(I, F, call)
@@ -1104,7 +1104,7 @@ def end_root(I, F, call, status):
         think(I, F, source, user, number + 1)
 
 
-@forced
+@compiled
 def end_call(I, F, call, status):
     """The caller gets its answer."""
     I[call + C_ENDED] = 1
@@ -1335,14 +1335,14 @@ def next_attempt(I, F, call):
     connect(I, F, call, call + C_LEGS)
 
 
-@inlined
+@compiled
 def begin_call(I, F, call):
     """A call begins."""
     I[I[call + C_POLICY] + Q_CALLS] += 1
     next_attempt(I, F, call)
 
 
-@inlined
+@compiled
 def timed_out(I, F, policy, sequence):
     """The first timeout of a policy may be due; those that were taken off the list do not count."""
     call = I[policy + Q_FIRST]
@@ -1356,7 +1356,7 @@ def timed_out(I, F, policy, sequence):
         arm(I, F, policy)
 
 
-@forced
+@compiled
 def answered(I, F, call, visit, status):
     """A visit has ended: the attempt has its answer."""
     leg = call + C_LEGS
@@ -1446,7 +1446,7 @@ def next_of_trace(I, F, source):
         I[source + U_TIMER] = set_timer(I, F, time, K_ARRIVAL, source)
 
 
-@inlined
+@compiled
 def start_source(I, F, source, users):
     """A source begins at time 0."""
     if I[source + U_KIND] == CLOSED:
@@ -1458,7 +1458,7 @@ def start_source(I, F, source, users):
         next_of_trace(I, F, source)
 
 
-@inlined
+@compiled
 def source_fires(I, F, source):
     """An arrival of an open source or a trace."""
     number = I[source + U_NUMBER]
@@ -1476,7 +1476,7 @@ def source_fires(I, F, source):
 # ------------------------------------------------------------------------------------------------- visits
 
 
-@inlined
+@compiled
 def finish(I, F, visit, status):
     """The answer is ready: free the worker, then tell the caller."""
     pod, call = I[visit + V_POD], I[visit + V_CALL]
@@ -1518,7 +1518,7 @@ def free_children(I, F, visit):
     I[visit + V_CHILD_LAST] = 0
 
 
-@inlined
+@compiled
 def call_from(I, F, visit, instruction, key, mode):
     """A visit calls a service."""
     call = new_call(I, F)
@@ -1545,7 +1545,7 @@ def call_from(I, F, visit, instruction, key, mode):
     begin_call(I, F, call)
 
 
-@forced
+@compiled
 def calls(I, F, visit, instruction):
     """The calls of one instruction from V_REPETITION on; True if the visit must wait."""
     counter = I[instruction + X_COUNTER]
@@ -1670,7 +1670,7 @@ def take_token(I, F, limit):
     return allowed
 
 
-@inlined
+@compiled
 def execute(I, F, visit, instruction):
     """Begin an instruction that is no call; True if the visit must wait."""
     code, key = I[instruction + X_CODE], I[visit + V_KEY]
@@ -1703,7 +1703,7 @@ def execute(I, F, visit, instruction):
     return False
 
 
-@inlined
+@compiled
 def resume(I, F, visit):
     """Finish the instruction that the visit waited for; True if it must wait again."""
     step, instruction = I[visit + V_STEP], I[visit + V_AT]
@@ -1733,7 +1733,7 @@ def resume(I, F, visit):
     return False
 
 
-@inlined
+@compiled
 def run(I, F, visit):
     """A visit goes on until it must wait or has ended."""
     last = I[I[visit + V_OPERATION] + O_LAST]
@@ -1773,7 +1773,7 @@ def run(I, F, visit):
 # ------------------------------------------------------------------------------------------------- the loop
 
 
-@inlined
+@compiled
 def timer_fires(I, F, sequence, kind, thing):
     """What a timer does; one that was put off or belongs to something gone does nothing."""
     if kind == K_VISIT:
@@ -1822,7 +1822,7 @@ def lacks_room(I, F):
     return I[H_LOG_CAPACITY] > 0 and I[H_LOG_SIZE] + fan > I[H_LOG_CAPACITY]
 
 
-@inlined
+@compiled
 def run_until(I, F, until):
     """Run all events up to and including ``until``: DONE, or NOTICE, or GROW to be called again with larger tables."""
     while True:
@@ -1891,7 +1891,7 @@ def kill_pod(I, F, pod, state):
         visit = following
 
 
-@inlined
+@compiled
 def stop_accounts(I, F):
     """Book everything up to now; changes nothing that happens later."""
     for slot in range(I[H_POD_COUNT]):
@@ -1902,7 +1902,7 @@ def stop_accounts(I, F):
         account(I, F, I[I[I[H_RESOURCES] + order] + R_MAIN_GROUP], F[H_NOW])
 
 
-@inlined
+@compiled
 def obey(I, F, order, thing, number, value):
     """What the platform does at this instant."""
     if order == DO_KILL:
@@ -1923,10 +1923,6 @@ def obey(I, F, order, thing, number, value):
         stop_accounts(I, F)
 
 
-_cache_before, config.CACHE_DIR = config.CACHE_DIR, cache_directory(config.CACHE_DIR)
-
-
-@entry_point
 def advance(integers, floats, until, order, thing, number, value):
     """The one way in, so that there is one thing to compile and to load: advance, or obey if there is an ``order``."""
     if order >= 0:
@@ -1935,4 +1931,27 @@ def advance(integers, floats, until, order, thing, number, value):
     return run_until(pointer(integers), pointer(floats), until)
 
 
-config.CACHE_DIR = _cache_before
+def _entry_point(function, directory):
+    """The function as machine code for one signature, from the cache in ``directory`` or compiled into it."""
+    before, config.CACHE_DIR = config.CACHE_DIR, str(directory or "")
+    signature = types.int64(
+        types.int64[::1], types.float64[::1], types.float64, types.int64, types.int64, types.int64, types.float64
+    )
+    try:
+        if directory is not None:
+            drop_damaged(directory)
+        with one_module(function.__name__):
+            found = njit(signature, nogil=True, cache=directory is not None, error_model="numpy")(function)
+        if directory is not None and found.stats.cache_misses:
+            seal(directory)
+    except OSError:
+        if directory is None:
+            raise
+        return _entry_point(function, None)  # the disk is full, for example
+    finally:
+        config.CACHE_DIR = before
+    return found
+
+
+if not config.DISABLE_JIT:
+    advance = _entry_point(advance, cache_directory(config.CACHE_DIR))
