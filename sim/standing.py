@@ -14,6 +14,7 @@ from models.cluster import Cluster, build_cluster
 from models.graph.build import build_graph
 from models.objects import Rendered, dig
 from models.platform import Platform, Workload, read_platform
+from sim.distribution import with_storage_classes
 from sim.headroom import QuotaHeadroom, RolloutCheck, quota_headroom, rollout_checks
 from sim.placement import NodeLossAnswer, Placement, lose_node, place_platform
 
@@ -65,7 +66,8 @@ def stand(
     Raises InputError with every problem found.
     """
     timings = timings or load_timings()
-    platform = read_platform(rendered)
+    distribution = hardware.distribution if hardware is not None else "k3s"
+    platform = read_platform(with_storage_classes(rendered, distribution))
     cluster = build_cluster(hardware, timings=timings) if hardware is not None else boundless(platform)
     placement = place_platform(platform, cluster, seed=seed, timings=timings)
     return Standing(platform, build_graph(platform), cluster, placement, hardware is not None)

@@ -10,12 +10,36 @@ from collections.abc import Mapping
 
 from models.findings import Finding
 from models.graph.findings import CODES as GRAPH_CODES
-from sim.checks import admission, rollout
+from sim.checks import (
+    admission,
+    autoscaling,
+    disruption,
+    network,
+    probes,
+    references,
+    resources,
+    rollout,
+    scheduling,
+    services,
+    storage,
+)
 from sim.checks.check import Check
 from sim.checks.look import Look
 from sim.standing import Standing
 
-_MODULES = (admission, rollout)
+_MODULES = (
+    admission,
+    rollout,
+    storage,
+    scheduling,
+    disruption,
+    resources,
+    references,
+    services,
+    network,
+    probes,
+    autoscaling,
+)
 OTHER_CODES: Mapping[str, str] = {
     **GRAPH_CODES,
     "ACCEPTED-STALE": "an entry of the file of accepted findings has expired or covers nothing",

@@ -43,7 +43,7 @@ def quota_unspecified(look: Look) -> Iterator[Defect]:
             workload.object,
             f"{pod_field(workload)}.{first[0]}[{first[1]}].resources",
             (*quotas, *_stops_update(workload)),
-            "give every container and init container the values that the quota tracks, or let a LimitRange fill them in",
+            "give every container and init container what the quota tracks, or let a LimitRange fill it in",
             _values_patch(workload, missing),
         )
 
@@ -114,7 +114,11 @@ def priority_class_missing(look: Look) -> Iterator[Defect]:
         hidden = look.unseen("")
         yield Defect(
             f"A pod of {workload.id} is refused when it is created again: "
-            + (f"no PriorityClass {name}" if "no PriorityClass" in restart.message else "its priority is not its class's"),
+            + (
+                f"no PriorityClass {name}"
+                if "no PriorityClass" in restart.message
+                else "its priority is not its class's"
+            ),
             workload.object,
             f"{pod_field(workload)}.priorityClassName",
             (restart.message, *(f"not read: {item}" for item in hidden)),
@@ -212,7 +216,7 @@ def _values_patch(workload: Workload, missing: Mapping[tuple[str, str], list[str
     changes = []
     for (group, name), keys in missing.items():
         listed = dig(dict(workload.pod_spec), group, default=[])
-        container = next((item for item in listed if item.get("name") == name), {})
+        container: Manifest = next((item for item in listed if item.get("name") == name), {})
         profile = load_apps().for_container(str(container.get("image") or ""), workload.name)
         resources: dict[str, dict[str, str]] = {}
         for key in keys:
@@ -252,7 +256,7 @@ def _amount(container: Manifest, side: str, resource: str) -> int:
 
 
 def _range_patch(look: Look, restart: Restart) -> str:
-    """Requests and limits of single containers moved to the nearest end of the range; "" where that does not suffice."""
+    """Requests and limits of single containers moved to the nearest end of the range; "" for a range of whole pods."""
     workload = restart.workload
     ranges = [item.manifest for item in look.platform.limit_ranges.get(workload.namespace, ())]
     bounds = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from models.errors import Where
 from models.findings import Finding, Severity
+from models.graph.places import line_of
 from models.objects import KubeObject
 from sim.checks.look import Look
 
@@ -50,16 +51,17 @@ class Check:
         """Every defect as a finding; none when hardware is needed and nobody named it."""
         if self.needs_hardware and not look.standing.hardware_known:
             return []
-        return [self._finding(item) for item in self.find(look)]
+        return [self._finding(item, look) for item in self.find(look)]
 
-    def _finding(self, defect: Defect) -> Finding:
+    def _finding(self, defect: Defect, look: Look) -> Finding:
         item = defect.subject
+        line = line_of(look.platform.rendered.lines, item.origin, defect.field) if defect.field else item.origin.line
         return Finding(
             self.code,
             self.severity if defect.severity is None else defect.severity,
             defect.title,
             subject_of(item),
-            Where(item.origin.file, item.origin.line, defect.field or None),
+            Where(item.origin.file, line, defect.field or None),
             defect.evidence,
             defect.way_out,
             defect.patch,

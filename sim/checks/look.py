@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from models.findings import Finding
 from models.graph.analysis import context_of
@@ -14,8 +13,9 @@ from models.graph.findings import findings as graph_findings
 from models.objects import KubeObject, Manifest
 from models.operators.make import mapping, maps
 from models.platform import Platform, Workload
-from models.rules.quota import compute_used
-from models.rules.resources import add_lists
+from models.scheduler.nodefilters import matches_node, taint_filter
+from models.scheduler.nodeinfo import NodeInfo, parse_node
+from models.scheduler.podinfo import PodSpec, parse_spec
 from sim.headroom import RolloutCheck, rollout_checks
 from sim.placement import PlacedPod, Placement
 from sim.platform.admission import Ledger
@@ -63,20 +63,23 @@ class Restart:
     message: str = ""
 
 
-class _Full(Ledger):
-    """Quotas that every running pod is charged to, those that they would not admit today included."""
+@dataclass(frozen=True)
+class Candidate:
+    """A pod as the scheduler reads it, the nodes that its selectors accept, and those whose taints it tolerates."""
 
-    def charge(self, pod: Manifest) -> None:
-        """Count a pod that was there before the limits were."""
-        namespace = str(mapping(pod.get("metadata")).get("namespace") or "")
-        name = str(mapping(pod.get("metadata")).get("name") or "")
-        quotas = self._quotas.get(namespace)
-        if not quotas:
-            return
-        deltas = {key: compute_used(quota, [pod]) for key, quota in quotas.items()}
-        used = self._used[namespace]
-        self._used[namespace] = {**used, **{key: add_lists(used[key], delta) for key, delta in deltas.items()}}
-        self._charges[f"{namespace}/{name}"] = (namespace, deltas)
+    workload: Workload
+    spec: PodSpec
+    matching: tuple[NodeInfo, ...]
+    tolerated: tuple[NodeInfo, ...]
+
+    @property
+    def too_large(self) -> list[tuple[str, int, int]]:
+        """(resource, requested, largest amount on a node) of what not even an empty node has."""
+        return [
+            (name, amount, max(node.allocatable.get(name, 0) for node in self.tolerated))
+            for name, amount in self.spec.requests.items()
+            if amount and self.tolerated and all(amount > node.allocatable.get(name, 0) for node in self.tolerated)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +168,11 @@ class Look:
         return found
 
     @cached_property
-    def ledger(self) -> _Full:
+    def ledger(self) -> Ledger:
         """Use of every quota with all pods of the tree running (Jobs run at times only and are not counted)."""
         quotas = {name: [item.manifest for item in items] for name, items in self.platform.quotas.items()}
         objects = [item.manifest for item in self.platform.objects if item.kind not in ("Pod", "ResourceQuota")]
-        full = _Full(quotas, objects)
+        full = Ledger(quotas, objects)
         for pod in self.placement.pods:
             full.charge(pod.manifest)
         return full
@@ -199,8 +202,27 @@ class Look:
         message = ""
         for number in range(1 if pod is not None else min(workload.replicas or 0, _MOST_PODS)):
             metadata = {**manifest["metadata"], "name": f"{manifest['metadata']['name']}-{number}"}
-            message = message or ledger.try_admit(manifest if not number else {**manifest, "metadata": metadata}).message
+            message = (
+                message or ledger.try_admit(manifest if not number else {**manifest, "metadata": metadata}).message
+            )
         return Restart(workload, manifest, "ResourceQuota" if message else "", message)
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """One pod of every workload and which nodes it may use at all, full or empty."""
+        nodes = [parse_node(node.manifest) for node in self.standing.cluster.nodes]
+        found = []
+        for workload in self.placement.workloads:
+            restart = self.restarts.get(workload.id)
+            daemon = workload.controller == "DaemonSet"
+            if restart is None and not daemon:
+                continue
+            # The pod of a DaemonSet that exists is bound to its node: the question is about any.
+            spec = parse_spec(make_pod(workload, 0) if daemon or restart is None else restart.manifest)
+            matching = tuple(node for node in nodes if matches_node(spec, node))
+            free = tuple(node for node in matching if taint_filter(spec, node) is None and not node.unschedulable)
+            found.append(Candidate(workload, spec, matching, free))
+        return tuple(found)
 
     @cached_property
     def rollouts(self) -> tuple[RolloutCheck, ...]:
@@ -246,8 +268,3 @@ def pod_field(workload: Workload) -> str:
     if workload.controller == "CronJob":
         return "spec.jobTemplate.spec.template.spec"
     return "spec.template.spec"
-
-
-def text_of(value: Any) -> str:
-    """A scalar in a sentence; "" for nothing."""
-    return "" if value is None else str(value)

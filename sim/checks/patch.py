@@ -39,7 +39,9 @@ def dump(value: Any) -> str:
 def patch(item: KubeObject, **fields: Any) -> str:
     """A strategic-merge patch that sets top-level ``fields`` (``spec={...}``) of an object. None deletes a field."""
     metadata = {"name": item.name, **({"namespace": item.namespace} if item.namespace else {})}
-    return dump({"apiVersion": item.manifest.get("apiVersion", "v1"), "kind": item.kind, "metadata": metadata, **fields})
+    return dump(
+        {"apiVersion": item.manifest.get("apiVersion", "v1"), "kind": item.kind, "metadata": metadata, **fields}
+    )
 
 
 def json_patch(item: KubeObject, *operations: Mapping[str, Any]) -> str:

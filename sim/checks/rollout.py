@@ -27,15 +27,16 @@ def rollout_stuck(look: Look) -> Iterator[Defect]:
     """
     for check in look.rollouts:
         workload = look.standing.workloads[check.workload]
-        if check.verdict != "stuck" or _told(look, workload, check.reason):
+        if check.verdict not in ("stuck", "may get stuck") or _told(look, workload, check.reason):
             continue
         yield Defect(
-            f"A rollout of {check.workload} never finishes",
+            f"A rollout of {check.workload} {'never finishes' if check.verdict == 'stuck' else 'may never finish'}",
             workload.object,
             "spec.strategy",
             (check.strategy, check.reason),
             "leave room for the surge pod, or let the old pod go first",
             "" if workload.provenance == "derived" else patch(workload.object, spec={"strategy": IN_PLACE}),
+            severity=None if check.verdict == "stuck" else Severity.WARNING,
         )
     for workload in look.platform.workloads:
         if workload.controller == "DaemonSet":
@@ -47,6 +48,8 @@ def _told(look: Look, workload: Workload, reason: str) -> bool:
         return True
     restart = look.restarts.get(workload.id)
     if restart is not None and restart.message:
+        return True
+    if "ReadWriteOncePod" in reason:
         return True
     return _NODES in reason and any(pod.state == "pending" for pod in look.pods_of(workload))
 
