@@ -178,17 +178,40 @@ class Room:
         return free
 
     def _room_for_all(self) -> bool:
-        """Whether each pod that may come has a node where all that may come fit beside what is there."""
+        """Whether no choice of nodes can leave a pod without one.
+
+        All pods that may still come, put where they do most harm beside what is there now, can fill so many of the nodes
+        that a pod may use, resource by resource; one more node than that, and there is always one left.
+        """
         start = State(tuple(item.machine.start for item in self.members))
         if any(at.waiting for at in start.standings):
             return False
-        extra: dict[str, int] = {}
+        coming: dict[str, int] = {}
         for index, item in enumerate(self.members):
+            machine = item.machine
+            pods = machine.target * machine.rolled + machine.replicas - len(machine.start.old)
             for name, amount in self._needs[index].items():
-                extra[name] = extra.get(name, 0) + amount * item.machine.ceiling
+                coming[name] = coming.get(name, 0) + amount * pods
         free = self._free_in(start)
-        roomy = {node for node in free if all(free[node].get(name, 0) >= amount for name, amount in extra.items())}
-        return all(nodes & roomy for nodes in self._static.values())
+        return all(
+            sum(
+                _filled([free[node].get(name, 0) - amount for node in nodes], coming[name])
+                for name, amount in self._needs[index].items()
+            )
+            < len(nodes)
+            for (index, _), nodes in self._static.items()
+        )
+
+
+def _filled(spare: Sequence[int], amount: int) -> int:
+    """How many nodes ``amount`` can fill so far that a pod does not fit any more; ``spare``: left of each beside it."""
+    count = 0
+    for left in sorted(spare):
+        amount -= max(0, left + 1)
+        if amount < 0:
+            break
+        count += 1
+    return count
 
 
 def _relates(pod: Mapping[str, object], placement: Placement) -> bool:
