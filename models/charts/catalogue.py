@@ -166,6 +166,9 @@ def _part(part: Mapping[str, Any], scope: Scope) -> Iterator[Manifest]:
     if "app-template" in part:
         yield from apptemplate.objects(scope, part)
         return
+    if "routes" in part:
+        yield from map(scope.expand, parts.routes(scope, scope.fill(dict(part))))
+        return
     filled = {
         key: item for key, item in scope.fill(dict(part)).items() if key not in ("when", "each", "since", "until")
     }

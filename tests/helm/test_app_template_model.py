@@ -314,7 +314,11 @@ def test_raw_resources_moved_below_manifest_in_version_five(version: str, entry:
 def test_budgets_and_autoscalers_are_named_after_their_controller() -> None:
     values = """
     controllers:
-      main: {replicas: null, podDisruptionBudget: {minAvailable: 1}, containers: {main: {image: x}}, horizontalPodAutoscaler: {minReplicas: 2, maxReplicas: 4}}
+      main:
+        replicas: null
+        podDisruptionBudget: {minAvailable: 1}
+        horizontalPodAutoscaler: {minReplicas: 2, maxReplicas: 4}
+        containers: {main: {image: x}}
     """
     found = made(values, "5.2.1")
     assert found["PodDisruptionBudget", "app"]["spec"]["minAvailable"] == 1

@@ -60,7 +60,7 @@ NEEDED = [
 def made(
     name: str, values: str = "", *, release: str = "", namespace: str = "apps", version: str = ""
 ) -> dict[Any, Any]:
-    """The modelled objects by kind and name."""
+    """The modelled objects by kind and name, of which no two may have the same."""
     request = ChartRequest(
         name=name,
         repo="",
@@ -80,7 +80,9 @@ def made(
     )
     found = model_chart(request)
     assert found is not None
-    return {(item["kind"], item["metadata"]["name"]): item for item in found.objects}
+    objects = {(item["kind"], item["metadata"]["name"]): item for item in found.objects}
+    assert len(objects) == len(found.objects)
+    return objects
 
 
 @pytest.mark.parametrize(
