@@ -234,8 +234,9 @@ def place(
     fetch: FetchOption = False,
     root: RootOption = None,
 ) -> None:
-    """Place every pod by Kubernetes' rules; show head-room, what stays pending, and what each node loss leaves."""
-    from reports.commands.inspect import place_tree
+    """Place every pod by Kubernetes' rules: head-room, what stays pending, what each node loss leaves, what a budget
+    or a volume holds against draining each node."""
+    from reports.commands.place import place_tree
 
     place_tree(paths or [], scenario, nodes or [], seed, as_json, fetch=fetch, root=root)
 

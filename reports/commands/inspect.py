@@ -1,4 +1,4 @@
-"""``render``, ``graph``, ``place``, ``schema`` and ``catalog``: looking without simulating."""
+"""``render``, ``graph``, ``schema`` and ``catalog``: looking without simulating; and what other commands share."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from models.errors import InputError, Problem, Where
 from models.objects import KubeObject, Missing, Rendered
-
-if TYPE_CHECKING:
-    from models.cluster import Cluster
-    from sim.placement import Placement
 
 
 def read_paths(
@@ -191,49 +187,7 @@ def show_graph(
         typer.echo(f"{finding.severity}: {finding.code} {finding.where}: {finding.title}", err=True)
 
 
-# ------------------------------------------------------------------------------------------------- place
-
-
-def place_tree(
-    paths: Sequence[Path],
-    scenario: Path | None,
-    nodes: Sequence[str],
-    seed: int,
-    as_json: bool,
-    *,
-    fetch: bool = False,
-    root: Path | None = None,
-) -> None:
-    """Place a tree on hardware and print head-room, what waits, and what each node loss leaves."""
-    from models.catalog import load_timings
-    from models.cluster import build_cluster
-    from models.platform import read_platform
-    from models.scenario import Cluster as ClusterSpec
-    from models.scenario_file import Changes, load_scenario
-    from sim.placement import place_platform
-
-    if scenario is None and not (paths and nodes):
-        raise InputError(
-            Problem(Where(), "no hardware", "name a tree and --nodes 3xm920q:server, or a --scenario that has both")
-        )
-    timings = load_timings()
-    if scenario is not None:
-        loaded = load_scenario(scenario, Changes(trees=paths))
-        spec = loaded.scenario.spec.cluster
-        trees: Sequence[Path] = loaded.tree_paths()
-        timings = timings.with_overrides(spec.timers)
-        if nodes:
-            spec = spec.model_copy(update={"nodes": parse_nodes(nodes)})
-    else:
-        spec, trees = ClusterSpec(nodes=parse_nodes(nodes)), paths
-    cluster = build_cluster(spec, timings=timings)
-    platform = read_platform(read_paths(trees, fetch=fetch, root=root))
-    placement = place_platform(platform, cluster, seed=seed, timings=timings)
-    answer = _placement_answer(placement, cluster)
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-    else:
-        _print_placement(answer)
+# ------------------------------------------------------------------------------------------------- hardware, tables
 
 
 def parse_nodes(texts: Sequence[str]) -> tuple[Any, ...]:
@@ -265,128 +219,8 @@ def parse_nodes(texts: Sequence[str]) -> tuple[Any, ...]:
     return tuple(rows)
 
 
-def _placement_answer(placement: Placement, cluster: Cluster) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from models.sight import Sight, least
-    from sim.placement import lose_node
-
-    sight = Sight(placement.platform)
-    on_node = {
-        node.name: least(
-            sight.workloads.get(pod.workload, "derived") for pod in placement.pods if pod.node == node.name
-        )
-        for node in cluster.nodes
-    }
-    losses = [lose_node(placement, node.name) for node in cluster.nodes]
-    return {
-        "schema": "stowplan/placement/v1",
-        "nodes": [{**asdict(room), "seen": on_node[room.node]} for room in placement.node_rooms()],
-        "namespaces": [
-            {**asdict(use), "seen": sight.namespaces.get(use.namespace, "written")}
-            for use in placement.namespace_uses()
-        ],
-        "quotas": [asdict(use) for use in placement.quota_uses()],
-        "pods": [
-            {
-                "pod": pod.key,
-                "workload": pod.workload,
-                "seen": sight.workloads.get(pod.workload, "derived"),
-                "node": pod.node,
-                "state": pod.state,
-                "message": pod.message,
-                "qos": pod.qos,
-                "priority": pod.priority,
-                "cpu_request_m": pod.cpu_request_m,
-                "memory_request_b": pod.memory_request_b,
-                "pins": [pin.says(pod.workload) for pin in pod.pins],
-            }
-            for pod in placement.pods
-        ],
-        "losses": [
-            {
-                "node": loss.node,
-                "moved": [{"pod": pod, "node": node} for pod, node in loss.moved],
-                "pending": [
-                    {
-                        "pod": item.pod,
-                        "message": item.message,
-                        "pins": [pin.says(item.workload) for pin in item.pins],
-                    }
-                    for item in loss.unplaced
-                ],
-            }
-            for loss in losses
-        ],
-        "missing": [missing_row(entry) for entry in placement.platform.rendered.missing],
-        "hidden": str(sight.hidden),
-    }
-
-
-def _print_placement(answer: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    from models.rules.quantity import format_bytes, format_millicores
-    from models.sight import LEGEND, MARKS
-
-    console = Console(highlight=False, soft_wrap=True)
-
-    def share(part: int, whole: int) -> str:
-        return f"{part / whole:.0%}" if whole else "-"
-
-    nodes = _table("Nodes", "node", "pods", "CPU requested", "of", "", "memory requested", "of", "")
-    for row in answer["nodes"]:
-        cpu, memory = row["cpu_requests_m"], row["memory_requests_b"]
-        nodes.add_row(
-            f"{row['node']} {MARKS.get(row['seen'], '')}".strip(),
-            str(row["pods"]),
-            format_millicores(cpu),
-            format_millicores(row["cpu_allocatable_m"]),
-            share(cpu, row["cpu_allocatable_m"]),
-            _gib(memory),
-            _gib(row["memory_allocatable_b"]),
-            share(memory, row["memory_allocatable_b"]),
-        )
-    console.print(nodes)
-    spaces = _table("Namespaces", "namespace", "pods", "CPU requests", "CPU limits", "memory requests", "memory limits")
-    for row in answer["namespaces"]:
-        spaces.add_row(
-            f"{row['namespace']} {MARKS.get(row['seen'], '')}".strip(),
-            str(row["pods"]),
-            format_millicores(row["cpu_requests_m"]),
-            format_millicores(row["cpu_limits_m"]),
-            format_bytes(row["memory_requests_b"]),
-            format_bytes(row["memory_limits_b"]),
-        )
-    console.print(spaces)
-    marks = {row["seen"] for table in ("nodes", "namespaces", "pods") for row in answer[table]}
-    for line in (*(f"{mark} {LEGEND[seen]}" for seen, mark in MARKS.items() if seen in marks), answer["hidden"]):
-        if line:
-            console.print(line, markup=False)
-    waiting = [pod for pod in answer["pods"] if pod["state"] != "placed"]
-    console.print(f"{len(answer['pods']) - len(waiting)} pods placed, {len(waiting)} not", markup=False)
-    for pod in waiting:
-        name = f"{pod['pod']} {MARKS.get(pod['seen'], '')}".strip()
-        console.print(f"  {pod['state']}: {name}: {pod['message']}", markup=False)
-    for loss in answer["losses"]:
-        console.print(
-            f"\nlosing {loss['node']}: {len(loss['moved'])} pods move, {len(loss['pending'])} find no place",
-            markup=False,
-        )
-        for item in loss["pending"]:
-            why = "; ".join(item["pins"]) or item["message"]
-            console.print(f"  {item['pod']}: {why}", markup=False)
-    if answer["missing"]:
-        console.print(f"\n{len(answer['missing'])} things of this tree could not be had:", markup=False)
-        for entry in answer["missing"]:
-            console.print(f"  {entry['kind']} {entry['what']} ({entry['file']}:{entry['line']})", markup=False)
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
-
-
-def _table(title: str, *columns: str) -> Any:
+def make_table(title: str, *columns: str) -> Any:
+    """A plain table for the terminal: the first column to the left, the others to the right."""
     from rich import box
     from rich.table import Table
 
@@ -415,7 +249,7 @@ def print_catalog(section: str, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    table = _table(f"{len(rows)} {section}", *rows[0])
+    table = make_table(f"{len(rows)} {section}", *rows[0])
     for column in table.columns:
         column.justify = "left"
     for row in rows:
