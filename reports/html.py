@@ -85,18 +85,18 @@ class TableView:
 
 def render_html(report: Report) -> str:
     """The page. The same report gives the same bytes."""
-    style, script = _asset("style.css"), _asset("script.js")
+    style, script = asset("style.css"), asset("script.js")
     marks = plots.event_marks(report.timeline)
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(
         report=report,
         sections=SECTIONS,
         groups=_groups(),
-        tables={section.id: [_table_view(table) for table in _tables(report, section)] for section in SECTIONS},
+        tables={section.id: [table_view(table) for table in _tables(report, section)] for section in SECTIONS},
         charts={section.id: _charts(report, section, marks) for section in SECTIONS},
         pictures=_pictures(report, marks),
         empty={section.id: _is_empty(report, section) for section in SECTIONS},
-        others=[_table_view(table) for table in other_tables(report)],
+        others=[table_view(table) for table in other_tables(report)],
         other_charts=[
             (name, Markup(plots.chart(plots.charts_of(report, name), name, marks))) for name in other_charts(report)
         ],
@@ -106,15 +106,16 @@ def render_html(report: Report) -> str:
         matrix=_matrix(report.table("survival")),
         style=Markup(style),
         script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=content_hash(style),
+        script_hash=content_hash(script),
         keep=KEEP,
     )
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, with escaping and the filters that all pages use."""
+    made = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -122,16 +123,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    environment.filters.update(duration=duration, number=number)
-    return environment
+    made.filters.update(duration=duration, number=number)
+    return made
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The style or the script of every page."""
     return files("reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _hash(content: str) -> str:
+def content_hash(content: str) -> str:
     """A source expression of Content-Security-Policy for an inline element with this content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
@@ -243,7 +245,8 @@ def _survival_cell(row: dict[str, Cell]) -> CellView:
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _table_view(table: Table) -> TableView:
+def table_view(table: Table) -> TableView:
+    """A table as the page shows it."""
     footnotes: dict[str, int] = {}
     rows = []
     for seen, row in table.marked_rows():
