@@ -6,10 +6,9 @@ Rules: ``api/filters/imagetag``, ``api/internal/image`` and ``api/filters/replic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from models.errors import Problem, Where
+from models.errors import Problem, RenderError, Where
 from models.kustomize.absent import AbsentError
 from models.kustomize.fieldspecs import NOTHING, STRING, FieldSpec
 from models.kustomize.names import apply_to, put_scalar
@@ -18,10 +17,7 @@ from models.kustomize.resource import Gvk, ResId, ResMap, Resource
 from models.kustomize.selectors import go_pattern
 from models.yamldoc.scalars import INT
 
-
-@lru_cache(maxsize=512)
-def _pattern(name: str) -> Any:
-    return go_pattern(rf"^{name}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?\Z")
+_TAG = "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$"
 
 
 def split_image(image: str) -> tuple[str, str, str]:
@@ -40,7 +36,7 @@ def split_image(image: str) -> tuple[str, str, str]:
 
 def new_image(old: str, change: Mapping[str, Any]) -> str | None:
     """The image reference after a change, or None when the change is about another image."""
-    if not _pattern(change.get("name") or "").search(old):
+    if not go_pattern(change.get("name") or "", before="^", behind=_TAG)(old):
         return None
     name, tag, digest = split_image(old)
     name = change.get("newName") or name
@@ -52,8 +48,16 @@ def new_image(old: str, change: Mapping[str, Any]) -> str | None:
     return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
 
-def set_images(resources: ResMap, change: Mapping[str, Any], specs: Sequence[FieldSpec]) -> None:
-    """Change one image wherever containers are, and in the fields that ``specs`` name."""
+def set_images(resources: ResMap, change: Mapping[str, Any], specs: Sequence[FieldSpec], where: Where) -> None:
+    """Change one image wherever containers are, and in the fields that ``specs`` name.
+
+    Raises:
+        RenderError: the name is no regular expression, or an image is not a text.
+    """
+    try:
+        go_pattern(change.get("name") or "", before="^", behind=_TAG)
+    except ValueError as error:
+        raise RenderError(Problem(where, str(error), "write the image's name without its tag")) from error
 
     def setter(parent: Any, key: Any) -> None:
         old = parent[key]

@@ -10,7 +10,7 @@ import copy
 import json
 from typing import Any
 
-from models.kustomize.nodes import Tree, from_plain, plain
+from models.kustomize.nodes import Tree, from_json, plain
 
 
 def decode_patch(value: Any) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def apply_json_patch(tree: Tree, operations: list[dict[str, Any]]) -> Tree:
             raise ValueError(f"operation {number} ({operation.get('op')} {operation.get('path')}): {error}") from error
     if not isinstance(document, dict):
         raise ValueError("the patch leaves something that is not a map")
-    return from_plain(document)
+    return from_json(document)
 
 
 def _unescape(step: str) -> str:

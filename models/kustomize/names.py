@@ -106,28 +106,40 @@ def add_namespace(
         RenderError: two resources would get one identity.
     """
 
+    for item in resources:
+        if not is_empty(item.tree):
+            item.remember()
+            put_namespace(item, namespace, specs, unset_only=unset_only, subjects=subjects)
+    _refuse_conflicts(resources, namespace)
+
+
+def put_namespace(
+    item: Resource,
+    namespace: str,
+    specs: Sequence[FieldSpec],
+    *,
+    unset_only: bool = False,
+    subjects: str = "defaultOnly",
+) -> None:
+    """Move one resource into a namespace."""
+
     def setter(parent: Any, key: Any) -> None:
         if unset_only and text_of(parent[key]):
             return
         put_scalar(parent, key, namespace, STR)
 
-    for item in resources:
-        if is_empty(item.tree):
+    gvk = item.gvk
+    if (gvk.api_version, gvk.kind) not in cluster_scoped_kinds():
+        apply_to(item, FieldSpec(Gvk(), "metadata/namespace", create=True), setter, STRING)
+    binding = gvk.kind in ("RoleBinding", "ClusterRoleBinding")
+    if binding and subjects != "none":
+        _set_subjects(item, setter, everyone=subjects == "allServiceAccounts")
+    for spec in specs:
+        if spec.path == "metadata/namespace" or (spec.path == "metadata/name" and item.api_version != "v1"):
             continue
-        item.remember()
-        gvk = item.gvk
-        if (gvk.api_version, gvk.kind) not in cluster_scoped_kinds():
-            apply_to(item, FieldSpec(Gvk(), "metadata/namespace", create=True), setter, STRING)
-        binding = gvk.kind in ("RoleBinding", "ClusterRoleBinding")
-        if binding and subjects != "none":
-            _set_subjects(item, setter, everyone=subjects == "allServiceAccounts")
-        for spec in specs:
-            if spec.path == "metadata/namespace" or (spec.path == "metadata/name" and item.api_version != "v1"):
-                continue
-            if binding and spec.gvk.kind in ("RoleBinding", "ClusterRoleBinding") and spec.path == "subjects/namespace":
-                continue
-            apply_to(item, spec, setter, STRING)
-    _refuse_conflicts(resources, namespace)
+        if binding and spec.gvk.kind in ("RoleBinding", "ClusterRoleBinding") and spec.path == "subjects/namespace":
+            continue
+        apply_to(item, spec, setter, STRING)
 
 
 def _set_subjects(item: Resource, setter: Setter, *, everyone: bool) -> None:

@@ -16,11 +16,13 @@ from models.yamldoc.scalars import (
     INT,
     NULL,
     STR,
+    Folded,
     OddKey,
     Quoted,
     Scalar,
     Shared,
     json_number,
+    refolded,
     resolve,
     value_of,
 )
@@ -73,7 +75,7 @@ def scalar_like(old: Tree, text: str, tag: str = "") -> Tree:
     quoted = _quoted(old)
     if tag in ("", STR):
         if quoted:
-            return Quoted(text)
+            return type(old)(text) if isinstance(old, Quoted) else Quoted(text)
         return text if tag == STR else Scalar("", text)
     return Scalar(tag, text, quoted)
 
@@ -91,7 +93,7 @@ def retagged(old: Tree, text: str) -> Tree:
     """``text`` in the place of the scalar ``old``, keeping the tag and the quoting that ``old`` has."""
     if isinstance(old, Scalar):
         return Scalar(old.tag, text, old.quoted)
-    return Quoted(text) if isinstance(old, Quoted) else text
+    return type(old)(text) if isinstance(old, Quoted) else text
 
 
 def new_string(text: str) -> Tree:
@@ -154,7 +156,7 @@ def plain(node: Tree, *, top: bool = True) -> Any:
     if isinstance(node, list):
         return [value if type(value) is str else plain(value, top=False) for value in node]
     if isinstance(node, str):
-        return str(node)
+        return refolded(str(node)) if isinstance(node, Folded) else str(node)
     if isinstance(node, Scalar):
         return json_number(value_of(node.tag, node.text, node.quoted))
     return None
@@ -174,7 +176,7 @@ def go_float(value: float) -> str:
     point = len(whole) - leading + int(exponent or 0)
     digits = digits.rstrip("0") or "0"
     power = point - 1
-    if power < -4 or power >= 21:
+    if power < -4 or power >= 6:
         tail = f".{digits[1:]}" if len(digits) > 1 else ""
         return f"{sign}{digits[0]}{tail}e{'-' if power < 0 else '+'}{abs(power):02}"
     if point <= 0:
@@ -199,6 +201,18 @@ def from_plain(value: Any) -> Tree:
     if isinstance(value, float):
         return Scalar(FLOAT, go_float(value))
     return new_string(value)
+
+
+def from_json(value: Any) -> Tree:
+    """A tree of data that went through JSON upstream, where every number is a float: 10000000 has the text 1e+07."""
+    if isinstance(value, dict):
+        return {key: from_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        text = go_float(float(value))
+        return Scalar(FLOAT if "e" in text else INT, text)
+    return from_plain(value)
 
 
 def split_path(path: str, delimiter: str) -> list[str]:
@@ -275,6 +289,46 @@ def lookup(node: Tree, steps: list[str]) -> Tree:
         if node is None:
             return None
     return node
+
+
+def place_for_scalar(node: Tree, steps: list[str]) -> tuple[Any, Any]:
+    """The container and the key of the scalar at ``steps``; what is missing on the way is made.
+
+    Raises:
+        KindError: a step meets a node of another kind, or no scalar stands at the end.
+        ValueError: a step that names no place (``*``, an index that the list does not have).
+    """
+    container: Any = {"": node}
+    key: Any = ""
+    for number, raw in enumerate(steps):
+        step, following = raw.strip(), steps[number + 1].strip() if number + 1 < len(steps) else None
+        parent, container = container[key], None
+        if is_index(step) or step in ("-", "*"):
+            if lookup(parent, [step]) is None:
+                raise ValueError(f"there is no item {step!r}")
+            container, key = parent, -1 if step == "-" else int(step)
+        elif step.startswith("[") and step.endswith("]"):
+            container, key = parent, _element_index(parent, step)
+        else:
+            if not isinstance(parent, dict):
+                raise KindError(f"wrong node kind: expected a map but got a {kind_name(parent)} at {step!r}")
+            if is_null(parent.get(step)):
+                listed = following is not None and following.startswith("[")
+                parent[step] = Scalar("", "") if following is None else [] if listed else {}
+            container, key = parent, step
+    if not is_scalar(container[key]):
+        raise KindError(f"wrong node kind: expected a scalar but got a {kind_name(container[key])}")
+    return container, key
+
+
+def _element_index(items: Tree, step: str) -> int:
+    """The place of the item that ``[key=value]`` names, appended when there is none."""
+    name, text = list_step(step)
+    found = _element(items, step)
+    if found is None:
+        items.append({name: Scalar("", text)} if name else Scalar("", text))
+        return len(items) - 1
+    return next(index for index, item in enumerate(items) if item is found)
 
 
 def list_step(step: str) -> tuple[str, str]:

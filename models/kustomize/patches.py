@@ -199,7 +199,9 @@ def merge_into(item: Resource, patch: Resource, schema: Schema, where: Where) ->
         raise RenderError(
             Problem(where, f"the patch does not fit {item.describe()}: {error}", "compare the patch with the object")
         ) from error
-    item.tree = {} if merged is None else merged
+    if merged is None:
+        item.tree = {}
+    # a patch that is to replace the whole object makes a new one, which upstream throws away
     if is_empty(item.tree):
         return
     if not retypes:

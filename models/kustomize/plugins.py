@@ -28,8 +28,9 @@ from models.kustomize.kustomization import (
     STRINGS,
     Shape,
 )
-from models.kustomize.names import add_affix, add_hashes, add_namespace, set_string_entries
-from models.kustomize.nodes import new_string, plain, set_text, text_of
+from models.kustomize.loader import parse_config
+from models.kustomize.names import add_affix, add_hashes, add_namespace, put_namespace, set_string_entries
+from models.kustomize.nodes import place_for_scalar, plain, scalar_like, split_path, text_of, write
 from models.kustomize.patches import (
     apply_json6902,
     apply_merge_list,
@@ -45,10 +46,12 @@ from models.kustomize.resource import ResMap, Resource
 from models.kustomize.selectors import Selector
 from models.kustomize.state import BuildState
 from models.objects import Origin
+from models.yamldoc.compose import manifest_scalar
 
 Transformer = Callable[[ResMap], None]
 _META: Shape = {"name": str, "namespace": str}
 _SPECS: Shape = [FIELD_SPEC]
+_VALUE_TARGET: Shape = {"selector": SELECTOR, "fieldPath": str, "filePathPosition": int}
 CONFIGURATIONS: Mapping[str, Shape] = {
     "AnnotationsTransformer": {"annotations": STRINGS, "fieldSpecs": _SPECS},
     "LabelTransformer": {"labels": STRINGS, "fieldSpecs": _SPECS},
@@ -70,7 +73,7 @@ CONFIGURATIONS: Mapping[str, Shape] = {
     "ValueAddTransformer": {
         "value": str,
         "targetFilePath": str,
-        "targets": [{"selector": SELECTOR, "notInSelectors": [SELECTOR], "fieldPath": str, "filePathPosition": int}],
+        "targets": [_VALUE_TARGET],
     },
     "HashTransformer": {},
     "ConfigMapGenerator": {"metadata": _META, **CONFIG_MAP},
@@ -166,9 +169,10 @@ def _iam_service_account(plugin: Plugin) -> Resource:
         raise RenderError(Problem(plugin.where, f"cloud provider {settings.get('cloud')} not supported", "use gke"))
     email = f"{account.get('name') or ''}@{account.get('projectId') or ''}.iam.gserviceaccount.com"
     metadata: dict[str, Any] = {"annotations": {"iam.gke.io/gcp-service-account": email}}
-    metadata["name"] = new_string(service.get("name") or "")
+    # upstream writes the names into a text without quotes
+    metadata["name"] = manifest_scalar("", service.get("name") or "", False)
     if service.get("namespace"):
-        metadata["namespace"] = new_string(service["namespace"])
+        metadata["namespace"] = manifest_scalar("", service["namespace"], False)
     tree = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
     return Resource(tree, Origin(plugin.where.file, plugin.where.line, "generated", "Kustomize IAM policy generator"))
 
@@ -190,7 +194,7 @@ def run_transformer(plugin: Plugin, resources: ResMap, state: BuildState) -> Non
         if kind != "PrefixTransformer":
             add_affix(resources, settings.get("suffix") or "", _specs(settings), suffix=True)
     elif kind == "ImageTagTransformer":
-        set_images(resources, settings.get("imageTag") or {}, _specs(settings))
+        set_images(resources, settings.get("imageTag") or {}, _specs(settings), where)
     elif kind == "ReplicaCountTransformer":
         with state.tolerant():
             set_replicas(resources, settings.get("replica") or {}, _specs(settings), where)
@@ -202,7 +206,7 @@ def run_transformer(plugin: Plugin, resources: ResMap, state: BuildState) -> Non
                 with state.tolerant():
                     replace_fields(resources, replacement, where)
     elif kind == "ValueAddTransformer":
-        _add_value(plugin, resources)
+        _add_value(plugin, resources, state)
     else:
         _patch(plugin, resources, state)
 
@@ -247,25 +251,38 @@ def _patch(plugin: Plugin, resources: ResMap, state: BuildState) -> None:
                 merge_selected(resources, [only_match(resources, patch, where)], patch, state.schema, where)
 
 
-def _add_value(plugin: Plugin, resources: ResMap) -> None:
-    """``ValueAddTransformer``: put a value into a field, or into one part of a path that stands there."""
+def _add_value(plugin: Plugin, resources: ResMap, state: BuildState) -> None:
+    """``ValueAddTransformer``: put a value into a field, or between the parts of a path that stands there."""
     settings = plugin.settings
-    value = settings.get("value") or ""
-    for target in settings.get("targets") or []:
-        selector = selector_from(target.get("selector") or {}) or Selector()
-        steps = [
-            step.replace("\0", "/") for step in (target.get("fieldPath") or "").replace("\\/", "\0").split("/") if step
-        ]
+    value = (settings.get("value") or "").strip() or plugin.base.name
+    targets = list(settings.get("targets") or [])
+    if settings.get("targetFilePath"):
+        path = state.files.file(plugin.base, settings["targetFilePath"], plugin.where)
+        more = parse_config(state.files.text(path), state.files.display(path))
+        targets += (lenient(more, {"targets": [_VALUE_TARGET]}) or {}).get("targets") or []
+    if not targets:
+        raise RenderError(Problem(plugin.where, "must specify at least one target", "add `targets:`"))
+    for target in targets:
+        field, position = target.get("fieldPath") or "", target.get("filePathPosition") or 0
+        if not field or position < 0:
+            what = "fieldPath cannot be empty" if not field else f"FilePathPosition ({position}) cannot be negative"
+            raise RenderError(Problem(plugin.where, what, "mend the target"))
+        selector = selector_from(target.get("selector")) or Selector()
         for item in selector.select(resources.items):
-            parent: Any = item.tree
-            for step in steps[:-1]:
-                parent = parent.setdefault(step, {}) if isinstance(parent, dict) else None
-                if not isinstance(parent, dict):
-                    raise item.error(f"the path {target.get('fieldPath')} meets a scalar or a list")
-            position = target.get("filePathPosition") or 0
-            text = value
-            if position > 0:
-                parts = text_of(parent.get(steps[-1])).strip("/").split("/")
-                parts.insert(position - 1, value)
-                text = "/".join(part for part in parts if part)
-            set_text(parent, steps[-1], text)
+            if field == "metadata/namespace":
+                put_namespace(item, value, [])
+                continue
+            try:
+                parent, key = place_for_scalar(item.tree, split_path(field, "/"))
+            except ValueError as error:
+                raise item.error(str(error), field) from error
+            old = text_of(parent[key])
+            write(parent, key, scalar_like(parent[key], _inserted(old, position - 1, value) if position else value))
+
+
+def _inserted(path: str, position: int, part: str) -> str:
+    """``part`` put between the steps of a file path (``InsertPathPart`` in ``kyaml/filesys/util.go``)."""
+    absolute = path.startswith("/")
+    parts = [step for step in path.split("/") if step]
+    parts.insert(position, part)
+    return ("/" if absolute else "") + "/".join(parts)

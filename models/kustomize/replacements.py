@@ -78,9 +78,9 @@ def replace_fields(resources: ResMap, replacement: Mapping[str, Any], where: Whe
     if not found:
         raise AbsentError(Problem(where, f"nothing selected by {_shown(source)}", "check the source's kind and name"))
     try:
-        value = _source_value(found, source)
         for target in targets:
-            _to_target(resources, target, value)
+            # looked up each time, for a target may be the source itself
+            _to_target(resources, target, _source_value(found, source))
     except ValueError as error:
         raise RenderError(Problem(where, str(error), "check the path and the names in the objects")) from error
 
@@ -251,19 +251,19 @@ class _Places:
 
     def _matching(self, slot: _Slot, step: str, rest: list[str]) -> list[_Slot]:
         key, wanted = list_step(step)
-        pattern = go_pattern(wanted)
+        matches = go_pattern(wanted, before="", behind="")
         items = _list(slot.node, step)
         found: list[_Slot] = []
         for index, item in enumerate(items):
             if key == "":
-                if pattern.search(_yaml_text(item)):
+                if matches(_yaml_text(item)):
                     found.append(_Slot(items, index))
-            elif isinstance(item, dict) and key in item and pattern.search(_yaml_text(item[key])):
+            elif isinstance(item, dict) and key in item and matches(_yaml_text(item[key])):
                 found.extend(self.find(_Slot(items, index), rest))
         if found or self.create is None:
             return found
         made = wanted if key == "" else {key: wanted}
-        if not pattern.search(_yaml_text(wanted)):
+        if not matches(_yaml_text(wanted)):
             raise ValueError(f"an element made for {step!r} does not match it; write the plain value, not a pattern")
         items.append(made)
         return self._matching(slot, step, rest)

@@ -25,10 +25,14 @@ class BuildState:
     schema_chosen: bool = False
     build_metadata: tuple[str, ...] = ()
 
-    def choose_schema(self, schema: Schema, *, root: bool) -> None:
-        """Use a custom OpenAPI schema: alone when the root names it, beside the built-in one when a base does."""
+    def choose_schema(self, schema: Schema | None, *, root: bool) -> None:
+        """Use a custom OpenAPI schema: alone when the root names it, beside the built-in one when a base does.
+
+        The first one that is named counts; None names the built-in one.
+        """
         if not self.schema_chosen:
-            self.schema = schema if root else merged_schema(self.schema, schema)
+            if schema is not None:
+                self.schema = schema if root else merged_schema(self.schema, schema)
             self.schema_chosen = True
 
     def lacks_chart(self, request: ChartRequest) -> None:

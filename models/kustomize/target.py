@@ -37,6 +37,8 @@ from models.kustomize.state import BuildState
 from models.kustomize.variables import declare, merge_vars, var_from
 from models.objects import Origin
 
+BUILTIN_OPENAPI = "v1.21.2"
+"""The one OpenAPI document that Kustomize v5.5 carries (kyaml/openapi/kubernetesapi)."""
 METADATA_LABELS = FieldSpec(Gvk(), "metadata/labels", create=True)
 
 
@@ -67,6 +69,21 @@ class Target:
     def use_schema(self, *, root: bool) -> None:
         """Put the ``openapi:`` file in force."""
         settings = self.kustomization.get("openapi") or {}
+        version = settings.get("version") or ""
+        open_ = root or not self.state.schema_chosen
+        if open_ and "version" in settings and settings.get("path"):
+            raise self.kustomization.error(
+                "builtin version and custom schema provided, cannot use both", "openapi", way_out="keep one of the two"
+            )
+        if version and open_:
+            if version != BUILTIN_OPENAPI:
+                raise self.kustomization.error(
+                    f"the specified OpenAPI version {version} is not built in",
+                    "openapi",
+                    "version",
+                    way_out=f"Kustomize v5.5 knows {BUILTIN_OPENAPI} only; remove the field",
+                )
+            self.state.choose_schema(None, root=root)
         if settings.get("path"):
             where = self.kustomization.where("openapi", "path")
             with self.state.tolerant():
@@ -265,11 +282,11 @@ class Target:
 
     def _changed(self, gathered: Accumulator, plugin: str) -> None:
         resources = gathered.resources
+        resources.drop_empty()
         if self.origin is not None:
             change = self.origin.by_builtin(self.file_name, plugin)
             for item in resources:
                 item.note_change(change)
-        resources.drop_empty()
 
     def _transform(self, gathered: Accumulator) -> None:
         kustomization, config = self.kustomization, gathered.config
@@ -314,8 +331,8 @@ class Target:
             with self.state.tolerant():
                 set_replicas(resources, value or {}, config.replicas, kustomization.where("replicas", index))
             self._changed(gathered, "ReplicaCountTransformer")
-        for value in kustomization.items("images"):
-            set_images(resources, value or {}, config.images)
+        for index, value in enumerate(kustomization.items("images")):
+            set_images(resources, value or {}, config.images, kustomization.where("images", index))
             self._changed(gathered, "ImageTagTransformer")
         self._replace(gathered)
         for item in self._plugins("transformers"):
@@ -328,11 +345,11 @@ class Target:
             self._changed_by_file(gathered, item)
 
     def _changed_by_file(self, gathered: Accumulator, item: Resource) -> None:
+        gathered.resources.drop_empty()
         change = _change_by(item)
         if change is not None:
             for resource in gathered.resources:
                 resource.note_change(change)
-        gathered.resources.drop_empty()
 
     def _label(self, gathered: Accumulator) -> None:
         kustomization, config = self.kustomization, gathered.config

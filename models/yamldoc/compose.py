@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from models.errors import InputError, Problem, Where
-from models.yamldoc.scalars import MERGE, STR, OddKey, Quoted, Scalar, resolve, short_tag
+from models.yamldoc.scalars import MERGE, NULL, STR, TIMESTAMP, Folded, OddKey, Quoted, Scalar, resolve, short_tag
 
 try:
     from yaml._yaml import CParser as _Parser
@@ -207,8 +207,12 @@ class TreeBuilder:
         self._in_alias += alias
         try:
             if type(node) is yaml.SequenceNode:
-                return [self.build(item, depth + 1) for item in node.value]
-            return self._mapping(node, depth)
+                items = [self.build(item, depth + 1) for item in node.value]
+                return [_in_flow(item) for item in items] if node.flow_style else items
+            result = self._mapping(node, depth)
+            if node.flow_style:
+                result = {key: _in_flow(value) for key, value in result.items()}
+            return result
         finally:
             self._in_alias -= alias
 
@@ -216,14 +220,15 @@ class TreeBuilder:
         tag = "" if node.tag in ("", "!") else short_tag(node.tag)
         try:
             # an explicit tag counts for more than the quotes
-            return self.scalar(tag, node.value, bool(node.style) and tag in ("", STR))
+            value = self.scalar(tag, node.value, bool(node.style) and tag in ("", STR))
+            return Folded(value) if node.style == ">" and isinstance(value, Quoted) else value
         except ValueError as error:
             raise self._fail(node, str(error)) from error
 
     def _key(self, node: Any) -> str:
         if type(node) is not yaml.ScalarNode:
             raise self._fail(node, "a map key must be a scalar", "quote the key")
-        if node.tag == "" and not node.style and resolve(node.value)[0] != STR:
+        if node.tag == "" and not node.style and (self.last_key_wins or resolve(node.value)[0] != STR):
             return self.odd_key(node.value)
         return str(node.value)
 
@@ -254,6 +259,15 @@ class TreeBuilder:
                 raise self._fail(node, "map merge requires map or sequence of maps as the value")
             result.update(self.build(source, depth + 1))
         return result
+
+
+def _in_flow(value: Any) -> Any:
+    """A member of a flow map or list as it is after go-yaml wrote it: quotes go where a plain scalar has no place."""
+    if type(value) is Scalar and (
+        (value.tag == NULL and not value.text) or (value.tag == TIMESTAMP and ":" in value.text)
+    ):
+        return Scalar(value.tag, value.text, quoted=True)
+    return value
 
 
 def _is_merge(node: Any) -> bool:

@@ -16,6 +16,8 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+import yaml
+
 NULL, BOOL, STR, INT, FLOAT, TIMESTAMP = "!!null", "!!bool", "!!str", "!!int", "!!float", "!!timestamp"
 BINARY, MERGE = "!!binary", "!!merge"
 _RESOLVABLE = frozenset({STR, BOOL, INT, FLOAT, NULL, TIMESTAMP})
@@ -48,6 +50,12 @@ _TIMESTAMP = re.compile(
 
 class Quoted(str):
     """A string that stands in quotes (or in a block): whatever replaces its text stays a string."""
+
+    __slots__ = ()
+
+
+class Folded(Quoted):
+    """A string in a folded block (``>``). Upstream writes it out and reads it again; see :func:`refolded`."""
 
     __slots__ = ()
 
@@ -173,6 +181,50 @@ def value_of(tag: str, text: str, quoted: bool = False) -> Any:
     if tag == FLOAT and found == INT:
         return float(value)
     raise ValueError(f"cannot decode {found} `{text}` as a {tag}")
+
+
+def refolded(text: str) -> str:
+    """What is left of a folded block's text after go-yaml wrote it and read it again.
+
+    Its writer (``yaml_emitter_write_folded_scalar`` in ``emitterc.go``) puts an empty line behind every line that does
+    not start with a blank, whatever follows: in front of an indented line, and at the end of a text that keeps its
+    last line breaks, that is one break too many. When the text starts with a blank, it never puts any.
+
+    Raises:
+        ValueError: what it writes cannot be read again.
+    """
+    if "\n" not in text or text.endswith(" ") or " \n" in text or _UNFOLDABLE.search(text):
+        return text
+    start = text.lstrip("\n")
+    spread = start != "" and start[0] not in " \t"
+    body: list[str] = []
+    breaks = leading = True
+    for character in text:
+        if character == "\n":
+            body.append("\n\n" if spread and not breaks and not leading else "\n")
+            breaks = True
+            continue
+        if breaks:
+            body.append("  ")
+            leading = character in " \t"
+        body.append(character)
+        breaks = False
+    hint = "2" if text[0] in " \n" else ""
+    chomping = "" if text.endswith("\n") else "-"
+    if text.endswith("\n\n") or text == "\n":
+        chomping = "+"
+    written = "".join(body)
+    ending = "" if written.endswith("\n") else "\n"
+    try:
+        read = yaml.load(f"a: >{hint}{chomping}\n{written}{ending}", _TEXT_LOADER)
+    except yaml.YAMLError as error:
+        raise ValueError("a folded block that starts with a tab cannot be written") from error
+    return str(read["a"])
+
+
+_TEXT_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_UNFOLDABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+"""Characters for which the writer takes double quotes, or that break lines."""
 
 
 def json_number(value: Any) -> Any:
