@@ -77,7 +77,7 @@ def _copies(study: Study, node: str, users: list[str]) -> list[KubeObject]:
 
 def _longest_gap(item: KubeObject) -> float | None:
     """The longest time between two runs of a schedule, in seconds; None for something without one."""
-    text = item.spec.get("schedule")
+    text = item.spec.get("schedule") or item.get("spec", "trigger", "schedule")
     if not isinstance(text, str):
         return None
     try:

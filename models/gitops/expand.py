@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.errors import RenderError
-from models.gitops import argo, flux
+from models.gitops import argo, flux, k3s
 from models.gitops.folders import Tree, read_file
 from models.helm.source import ChartSource
 from models.objects import KubeObject, Missing, ObjectKey, Origin, Rendered, dig
@@ -74,7 +74,7 @@ def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource) -> 
     for _ in range(_ROUNDS):
         before = len(state.followed)
         for item in list(state.objects):
-            if not flux.is_helm_release(item):
+            if not _is_release(item):
                 state.follow(item)
         if len(state.followed) > before:
             # Releases wait until every Kustomization that may patch or fill them has had its turn.
@@ -108,6 +108,10 @@ def _mentions_gitops(file: Path) -> bool:
     return flux.KUSTOMIZE_GROUP.encode() in content or argo.GROUP.encode() in content
 
 
+def _is_release(item: KubeObject) -> bool:
+    return flux.is_helm_release(item) or k3s.is_helm_chart(item)
+
+
 def _brings_folders(item: KubeObject) -> bool:
     return flux.is_kustomization(item) or (item.group == argo.GROUP and item.kind in ("Application", "ApplicationSet"))
 
@@ -138,6 +142,9 @@ class _State:
                     self._add(found, namespace)
             elif flux.is_kustomization(bringer):
                 self._flux(bringer)
+            elif k3s.is_helm_chart(bringer):
+                found = k3s.helm_chart_objects(self.tree, bringer, self.objects)
+                self._add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
             else:
                 found = flux.helm_release_objects(self.tree, bringer, flux.index(self.objects))
                 self._add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
@@ -145,7 +152,7 @@ class _State:
     def _bringers(self, item: KubeObject) -> Iterator[KubeObject]:
         if item.group == argo.GROUP:
             yield from argo.applications(self.tree, item)
-        elif flux.is_kustomization(item) or flux.is_helm_release(item):
+        elif flux.is_kustomization(item) or _is_release(item):
             yield item
 
     def _flux(self, item: KubeObject) -> None:

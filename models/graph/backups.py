@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from models.graph.context import Context, edge, id_of
 from models.graph.schema import Edge, Strength, node_id
-from models.objects import KubeObject
+from models.objects import KubeObject, string_map
 from models.operators import cnpg
-from models.operators.make import items, mapping
+from models.operators.make import items, mapping, maps, selector_of
 from models.platform import Workload
 
 _DUMP = re.compile(r"\b(pg_dump(?:all)?|pg_basebackup|mysqldump|mariadb-dump|mongodump|redis-cli[^\n]*--rdb)\b")
@@ -48,12 +49,77 @@ def _copy(source: str, target: str, rule: str, item: KubeObject, field: str, con
 
 
 def _velero(context: Context, item: KubeObject) -> Iterator[Edge]:
+    """Claims whose data a Velero schedule copies.
+
+    Velero copies the data of a volume by a snapshot (unless ``snapshotVolumes: false``), or from the file system of a
+    running pod (``defaultVolumesToFsBackup``, or the pod's annotation). It reaches no volume of type hostPath, which
+    is what the local-path provisioner of k3s makes unless it is told to make ``local`` ones. What is not copied gets
+    no edge. Sources: velero.io "Resource filtering", "Schedule API type", "File system backup" (limitations);
+    rancher/local-path-provisioner README (volume types).
+    """
     template = mapping(item.spec.get("template"))
-    included = [str(name) for name in items(template.get("includedNamespaces"))] or ["*"]
-    excluded = {str(name) for name in items(template.get("excludedNamespaces"))}
+    if item.spec.get("paused") is True:
+        return
+    snapshots = template.get("snapshotVolumes") is not False
+    everything = template.get("defaultVolumesToFsBackup") is True
     for claim in context.platform.claims:
-        if ("*" in included or claim.namespace in included) and claim.namespace not in excluded:
-            yield _copy(id_of(item), id_of(claim), "Velero schedule", item, "spec.template.includedNamespaces", 0.8)
+        if not _included(template, claim) or _on_host_path(context, claim):
+            continue
+        if snapshots or _from_file_system(context, claim, everything):
+            yield _copy(id_of(item), id_of(claim), "Velero schedule", item, "spec.template", 0.8)
+
+
+def _included(template: Mapping[str, Any], claim: KubeObject) -> bool:
+    if claim.labels.get("velero.io/exclude-from-backup") == "true":
+        return False
+    if not _named(template, "Namespaces", {claim.namespace}):
+        return False
+    if not _named(template, "Resources", {"persistentvolumeclaims", "persistentvolumeclaim", "pvc"}):
+        return False
+    selectors = [template["labelSelector"]] if template.get("labelSelector") else []
+    selectors += maps(template.get("orLabelSelectors"))
+    return not selectors or any(selector_of(selector).matches(claim.labels) for selector in selectors)
+
+
+def _named(template: Mapping[str, Any], what: str, names: set[str]) -> bool:
+    """Whether ``includedX`` (nothing means everything) and ``excludedX`` let one of ``names`` through."""
+    included = {str(name) for name in items(template.get(f"included{what}"))} or {"*"}
+    excluded = {str(name) for name in items(template.get(f"excluded{what}"))}
+    return bool(included & (names | {"*"})) and not excluded & (names | {"*"})
+
+
+def _on_host_path(context: Context, claim: KubeObject) -> bool:
+    written = claim.spec.get("storageClassName")
+    volume = context.platform.get("PersistentVolume", "", str(claim.spec.get("volumeName") or ""))
+    if volume is not None:
+        return "hostPath" in volume.spec
+    found = context.platform.storage_classes.get(str(written or ""))
+    provisioner = str(found.manifest.get("provisioner")) if found is not None else str(written or "")
+    if provisioner not in ("rancher.io/local-path", "local-path"):
+        return False
+    said = claim.annotations.get("volumeType") or (found.annotations.get("defaultVolumeType") if found else None)
+    return said != "local"
+
+
+def _from_file_system(context: Context, claim: KubeObject, everything: bool) -> bool:
+    """Whether a pod that mounts the claim has its volume copied: all but the excluded ones, or the named ones."""
+    for workload in context.platform.workloads:
+        notes = string_map(mapping(workload.template.get("metadata")).get("annotations"))
+        chosen = notes.get(f"backup.velero.io/backup-volumes{'-excludes' if everything else ''}", "").split(",")
+        if workload.namespace != claim.namespace:
+            continue
+        for volume, name in _claims_of(context, workload):
+            if name == claim.name and (volume in chosen) is not everything:
+                return True
+    return False
+
+
+def _claims_of(context: Context, workload: Workload) -> Iterator[tuple[str, str]]:
+    """Volume name and claim name of every claim that pods of the workload mount."""
+    for volume in maps(workload.pod_spec.get("volumes")):
+        yield str(volume.get("name")), str(mapping(volume.get("persistentVolumeClaim")).get("claimName") or "")
+    for claim in context.made_claims.get(f"{workload.namespace}/{workload.name}", ()):
+        yield claim.name.partition(f"-{workload.name}-")[0], claim.name
 
 
 def _job(context: Context, workload: Workload) -> Iterator[Edge]:

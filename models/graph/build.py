@@ -28,21 +28,30 @@ _NODES = """
     Middleware MiddlewareTCP TraefikService Service PersistentVolumeClaim PersistentVolume StorageClass Certificate
     Issuer ClusterIssuer TLSStore Secret ConfigMap Namespace ResourceQuota LimitRange PodDisruptionBudget
     HorizontalPodAutoscaler NetworkPolicy CiliumNetworkPolicy PriorityClass ScheduledBackup Backup Schedule
-    ReplicationSource VolumeSnapshot VolumeSnapshotClass ServiceMonitor PodMonitor Probe SealedSecret ExternalSecret
-    HelmRelease HelmChart Node
+    ReplicationSource ReplicationDestination VolumeSnapshot VolumeSnapshotClass ServiceMonitor PodMonitor Probe
+    ScrapeConfig SealedSecret ExternalSecret HelmRelease HelmChart HelmChartConfig Node
 """
 _NODE_KINDS = frozenset(_NODES.split())
 """Objects that are nodes whether or not an edge touches them; workloads are nodes anyway."""
 
 
+_SCHEDULES = {
+    "Schedule": ("spec", "schedule"),
+    "ScheduledBackup": ("spec", "schedule"),
+    "ReplicationSource": ("spec", "trigger", "schedule"),
+    "ReplicationDestination": ("spec", "trigger", "schedule"),
+}
+"""Where kinds that are no CronJobs say when they run; six fields, seconds first, for a ScheduledBackup."""
+
+
 def build_graph(platform: Platform, *, overrides: Overrides | None = None) -> nx.MultiDiGraph[str]:
     """The graph of the platform.
 
-    Nodes carry ``kind``, ``role``, ``namespace``, ``name``, ``provenance``, ``seen``, ``origin``, ``file``, ``line``
-    and, for what runs pods, ``workloads`` (ids). Edges are keyed by their kind, at most one per kind between two
-    nodes; they carry ``kind``, ``strength``, ``startup`` (an init container waits for the target), ``confidence``,
-    ``rule``, ``file``, ``line``, ``field``, ``evidence`` (a tuple, best first) and for traffic ``port``, ``allowed``,
-    ``policy``. The graph itself carries ``context``, ``dangling`` and ``missing``.
+    Nodes carry ``kind``, ``role``, ``namespace``, ``name``, ``provenance``, ``seen``, ``origin``, ``file``, ``line``;
+    what runs pods also ``workloads`` (ids), what runs on a schedule ``schedule``. Edges are keyed by their kind, at
+    most one per kind between two nodes; they carry ``kind``, ``strength``, ``startup`` (an init container waits for the
+    target), ``confidence``, ``rule``, ``file``, ``line``, ``field``, ``evidence`` (a tuple, best first) and for traffic
+    ``port``, ``allowed``, ``policy``. The graph itself carries ``context``, ``dangling`` and ``missing``.
     """
     context = Context(platform)
     edges: dict[tuple[str, str, str], Edge] = {}
@@ -127,11 +136,15 @@ def _add_nodes(graph: nx.MultiDiGraph[str], context: Context) -> None:
         if node not in graph:
             graph.add_node(node, **_attributes(node, source.origin), workloads=())
         graph.nodes[node]["workloads"] = (*graph.nodes[node]["workloads"], workload.id)
+        if workload.schedule:
+            graph.nodes[node]["schedule"] = workload.schedule
     for item in context.platform.objects:
         if item.kind in _NODE_KINDS:
             node = f"{item.kind} {item.namespace}/{item.name}" if item.namespace else f"{item.kind} {item.name}"
             if node not in graph:
                 graph.add_node(node, **_attributes(node, item.origin))
+            if item.kind in _SCHEDULES:
+                graph.nodes[node]["schedule"] = str(item.get(*_SCHEDULES[item.kind]) or "")
     for name in context.platform.namespaces:
         if f"Namespace {name}" not in graph:
             graph.add_node(f"Namespace {name}", **_attributes(f"Namespace {name}", Origin()))

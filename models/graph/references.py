@@ -243,7 +243,7 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
             if main is not None:
                 source = _Source(context.node_of(main), main, main.namespace)
                 yield from _values(context, source, chart.values, chart.origin)
-    for kind in ("HelmRelease", "HelmChart"):
+    for kind in ("HelmRelease", "HelmChart", "HelmChartConfig"):
         for item in context.platform.by_kind(kind):
             values: Any = item.spec.get("values")
             if isinstance(item.spec.get("valuesContent"), str):

@@ -101,7 +101,7 @@ _ROLE_KINDS = {
     "Namespace": "Namespace",
     "Policy": """ResourceQuota LimitRange PodDisruptionBudget HorizontalPodAutoscaler NetworkPolicy PriorityClass
         CiliumNetworkPolicy""",
-    "Backup": "ScheduledBackup Backup Schedule ReplicationSource VolumeSnapshot",
+    "Backup": "ScheduledBackup Backup Schedule ReplicationSource ReplicationDestination VolumeSnapshot",
     "Monitor": "ServiceMonitor PodMonitor Probe ScrapeConfig",
     "Edge": "Edge",
     "LoadBalancerAddress": "LoadBalancerAddress",
@@ -185,6 +185,7 @@ NODE_FIELDS: Mapping[str, tuple[str, str]] = {
     "seen": ("text", "how it is known: written, derived, modelled (by the chart catalogue) or missing"),
     "file": ("text", "file of its object"),
     "line": ("line", "first line of its object"),
+    "schedule": ("name", "when it runs, as a cron expression; null: not on a schedule"),
 }
 """What a node has besides ``id`` and ``workloads`` (ids of the workloads that stand under it): type and meaning."""
 

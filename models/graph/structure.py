@@ -209,7 +209,9 @@ def _made(context: Context) -> Iterator[Edge]:
         what, _, place = item.origin.by.rpartition(" ")
         namespace, _, name = place.rpartition("/")
         kind = what.rpartition(" ")[2]
-        if item.kind in ("Secret", "Certificate", "Service") and context.platform.get(kind, namespace, name):
+        made = item.kind in ("Secret", "Certificate", "Service")
+        made = made or (item.kind == "PersistentVolumeClaim" and kind.startswith("Replication"))
+        if made and context.platform.get(kind, namespace, name):
             yield edge(node_id(kind, namespace, name), id_of(item), "makes", what, item.origin, "metadata.name")
 
 
@@ -227,6 +229,7 @@ def _claims(context: Context) -> Iterator[Edge | Dangling]:
         if volume:
             target = node_id("PersistentVolume", "", str(volume))
             yield edge(id_of(claim), target, "binds", "volume name", claim.origin, "spec.volumeName", str(volume))
+        yield from _data_source(context, claim)
         name = default if written is None else str(written)
         if not name:
             continue
@@ -236,6 +239,21 @@ def _claims(context: Context) -> Iterator[Edge | Dangling]:
         yield Edge(id_of(claim), target, "binds", Strength.HARD, (evidence,))
         if name not in context.platform.storage_classes and not volume:
             yield Dangling(id_of(claim), target, claim.namespace, evidence, optional=True)
+
+
+def _data_source(context: Context, claim: KubeObject) -> Iterator[Edge | Dangling]:
+    """What a claim is filled from when it is made: a snapshot, another claim, a VolSync destination."""
+    for field in ("dataSourceRef", "dataSource"):
+        source = mapping(claim.spec.get(field))
+        kind, name = str(source.get("kind") or ""), source.get("name")
+        if not kind or not name:
+            continue
+        target = node_id(kind, str(source.get("namespace") or claim.namespace), str(name))
+        evidence = Evidence("data source", claim.origin, f"spec.{field}", f"{kind} {name}")
+        yield Edge(id_of(claim), target, "uses", Strength.STARTUP, (evidence,))
+        if context.platform.get(kind, str(source.get("namespace") or claim.namespace), str(name)) is None:
+            yield Dangling(id_of(claim), target, claim.namespace, evidence, optional=True)
+        return
 
 
 def _governed(context: Context) -> Iterator[Edge]:

@@ -30,7 +30,7 @@ def derived(
         metadata["labels"] = dict(labels)
     if annotations:
         metadata["annotations"] = dict(annotations)
-    if api_version == "apps/v1":
+    if api_version in ("apps/v1", "batch/v1"):
         metadata["ownerReferences"] = [
             {"apiVersion": source.api_version, "kind": source.kind, "name": source.name, "controller": True}
         ]
