@@ -13,7 +13,10 @@ from models.graph.findings import CODES as GRAPH_CODES
 from sim.checks import (
     admission,
     autoscaling,
+    backups,
+    bootstrap,
     disruption,
+    jobs,
     network,
     probes,
     references,
@@ -39,6 +42,9 @@ _MODULES = (
     network,
     probes,
     autoscaling,
+    jobs,
+    backups,
+    bootstrap,
 )
 OTHER_CODES: Mapping[str, str] = {
     **GRAPH_CODES,

@@ -59,6 +59,7 @@ def hpa_no_requests(look: Look) -> Iterator[Defect]:
             if not lacking or dig(restart.manifest, "spec", "resources", "requests", resource) is not None:
                 continue
             name = dig(restart.manifest, "metadata", "name")
+            missing = f"missing request for {resource} in container {lacking[0][1]}"
             changes: list[tuple[str, str, dict[str, Any]]] = [
                 (group, container, {"resources": {"requests": {resource: _request(workload, item, resource)}}})
                 for group, container, item in lacking
@@ -68,8 +69,7 @@ def hpa_no_requests(look: Look) -> Iterator[Defect]:
                 scaler,
                 "spec.metrics",
                 (
-                    f"failed to get {resource} utilization: missing request for {resource} in container {lacking[0][1]} "
-                    f"of Pod {name}",
+                    f"failed to get {resource} utilization: {missing} of Pod {name}",
                     f"{workload.id} is at {workload.object.origin}",
                 ),
                 f"request {resource} in every container of the pod, or scale by an average value",

@@ -21,7 +21,7 @@ _HANDLERS: Final = ("httpGet", "tcpSocket", "grpc", "exec")
 
 @dataclass(frozen=True)
 class _Probe:
-    """A probe with the API's defaults: 0 s delay, every 10 s, 1 s timeout, 3 failures (pkg/apis/core/v1/defaults.go)."""
+    """A probe with the defaults of pkg/apis/core/v1/defaults.go: every 10 s, 1 s timeout, 3 failures."""
 
     slot: Slot
     kind: str
@@ -138,8 +138,7 @@ def probe_kills_start(look: Look) -> Iterator[Defect]:
             probe.slot.workload.object,
             probe.field,
             (
-                f"initialDelaySeconds {probe.delay_s}, periodSeconds {probe.period_s}, "
-                f"failureThreshold {probe.failures}: given up after {probe.patience_s} s",
+                _numbers(probe),
                 f"{profile.name} takes about {profile.startup_s:g} s to start ({profile.confidence}; app catalogue)",
             ),
             "add a startup probe that waits long enough" if probe.kind == "livenessProbe" else "let it wait longer",
@@ -165,10 +164,7 @@ def probe_timeout(look: Look) -> Iterator[Defect]:
                 f"({probe.timeout_s} s) than its period ({probe.period_s} s)",
                 probe.slot.workload.object,
                 f"{probe.field}.timeoutSeconds",
-                (
-                    f"{probe.failures} failures are noticed after {probe.failures * probe.timeout_s} s, "
-                    f"not {probe.failures * probe.period_s} s: the kubelet runs one probe after the other",
-                ),
+                ("the kubelet runs one probe after the other: a slow one delays the next", _late(probe)),
                 "make the timeout at most the period",
                 container_patch(
                     probe.slot.workload,
@@ -204,6 +200,16 @@ def _only_port(slot: Slot) -> int | None:
 def _port_patch(probe: _Probe, port: int) -> str:
     change = {probe.kind: {probe.handler: {"port": port}}}
     return container_patch(probe.slot.workload, [(probe.slot.group, probe.slot.name, change)])
+
+
+def _numbers(probe: _Probe) -> str:
+    first = f"initialDelaySeconds {probe.delay_s}, periodSeconds {probe.period_s}"
+    return f"{first}, failureThreshold {probe.failures}"
+
+
+def _late(probe: _Probe) -> str:
+    late, meant = probe.failures * probe.timeout_s, probe.failures * probe.period_s
+    return f"{probe.failures} failures are noticed after {late} s instead of {meant} s"
 
 
 def _word(probe: _Probe) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from models.findings import Severity
 from models.objects import KubeObject
-from models.operators.make import items, mapping, maps, selector_of
+from models.operators.make import items, mapping, maps, selector_of, whole
 from models.platform import Workload
 from models.rules.rollout import max_surge, strategy_of
 from sim.checks.check import Check, Defect, subject_of
@@ -71,13 +71,14 @@ def service_port_name(look: Look) -> Iterator[Defect]:
             if not isinstance(target, str) or target.isdigit() or target in names:
                 continue
             chosen = _meant_port(entry, names)
+            known = ", ".join(f"{name} ({number})" for name, number in names.items()) or "none"
             yield Defect(
                 f"{subject_of(service)} sends port {entry.get('port')} to a port called {target}, which no pod has",
                 service,
                 f"spec.ports[{index}].targetPort",
                 (
                     f"selects {', '.join(item.id for item in behind)}",
-                    f"names of their ports: {', '.join(f'{name} ({number})' for name, number in names.items()) or 'none'}",
+                    f"names of their ports: {known}",
                 ),
                 f"name the port {chosen}" if chosen else "name a container port, or use its number",
                 _service_port_patch(service, entry, chosen) if chosen else "",
@@ -93,8 +94,8 @@ def service_port_closed(look: Look) -> Iterator[Defect]:
             continue
         for index, entry in enumerate(maps(service.spec.get("ports"))):
             target = entry.get("targetPort") or entry.get("port")
-            number = int(target) if str(target).isdigit() else None
-            if number is None or number in declared or speaks_of(look, behind, number):
+            number = whole(target, 0)
+            if not number or number in declared or speaks_of(look, behind, number):
                 continue
             only = next(iter(declared)) if len(declared) == 1 else None
             yield Defect(
@@ -103,7 +104,7 @@ def service_port_closed(look: Look) -> Iterator[Defect]:
                 f"spec.ports[{index}].{'targetPort' if entry.get('targetPort') else 'port'}",
                 (
                     f"selects {', '.join(item.id for item in behind)}",
-                    f"declared: {', '.join(str(port) for port in sorted(declared))}; no setting of theirs says {number}",
+                    f"declared: {', '.join(str(port) for port in sorted(declared))}; no setting says {number}",
                 ),
                 f"send to {only}" if only else "send to a port that the container listens on",
                 _service_port_patch(service, entry, only) if only else "",
@@ -123,8 +124,7 @@ def route_port(look: Look) -> Iterator[Defect]:
         only = ports[0].get("port") if len(ports) == 1 else None
         value = {"number": only} if backend.whole else only
         yield Defect(
-            f"{subject_of(backend.item)} sends to port {backend.port} of Service {backend.namespace}/{backend.service}, "
-            "which it does not have",
+            f"{subject_of(backend.item)} sends to port {backend.port} of {subject_of(service)}, which it does not have",
             backend.item,
             backend.field,
             (
@@ -171,8 +171,8 @@ def monitor_selects_nothing(look: Look) -> Iterator[Defect]:
                 monitor,
                 "spec.selector",
                 (
-                    f"selector: {said(mapping(mapping(monitor.spec.get('selector')).get('matchLabels')))} "
-                    f"in {', '.join(_spaces(look, monitor))}",
+                    f"selector: {said(mapping(mapping(monitor.spec.get('selector')).get('matchLabels')))}",
+                    f"namespaces: {', '.join(_spaces(look, monitor))}",
                     *(f"not read: {item}" for item in hidden[:3]),
                 ),
                 "make its selector match the labels of a Service (or pods)",
@@ -184,7 +184,7 @@ def no_readiness(look: Look) -> Iterator[Defect]:
     """A container behind a Service without a readiness probe: it gets requests before it can answer them."""
     seen: set[tuple[str, str]] = set()
     for service, behind in _served(look):
-        if service.spec.get("publishNotReadyAddresses") is True or not _tcp(service):
+        if service.spec.get("publishNotReadyAddresses") is True or not _asks(service):
             continue
         for workload in behind:
             for slot in _targets(look, workload, service):
@@ -248,8 +248,12 @@ def _ports(slot: Slot) -> Iterator[tuple[str, int, str]]:
             yield str(entry.get("name") or ""), int(number), str(entry.get("protocol") or "TCP")
 
 
-def _tcp(service: KubeObject) -> bool:
-    return any(str(entry.get("protocol") or "TCP") == "TCP" for entry in maps(service.spec.get("ports")))
+def _asks(service: KubeObject) -> bool:
+    """Whether requests come through the Service: metrics are fetched from unready pods as well."""
+    return any(
+        str(entry.get("protocol") or "TCP") == "TCP" and "metrics" not in str(entry.get("name"))
+        for entry in maps(service.spec.get("ports"))
+    )
 
 
 def _targets(look: Look, workload: Workload, service: KubeObject) -> list[Slot]:
