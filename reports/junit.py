@@ -19,7 +19,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def render_junit(report: Report) -> str:
     """The report's thresholds and findings as JUnit XML."""
-    root = ET.Element("testsuites", name=_clean(f"stowplan {report.name}"))
+    root = ET.Element("testsuites", name=xml_text(f"stowplan {report.name}"))
     thresholds = ET.SubElement(root, "testsuite", name="thresholds")
     for threshold in report.thresholds:
         _add_threshold(thresholds, threshold)
@@ -38,7 +38,7 @@ def render_junit(report: Report) -> str:
 
 
 def _add_threshold(suite: ET.Element, threshold: ThresholdResult) -> None:
-    name = _clean(f"{threshold.metric}: {threshold.expression}")
+    name = xml_text(f"{threshold.metric}: {threshold.expression}")
     case = ET.SubElement(suite, "testcase", classname="thresholds", name=name)
     observed = "not observed" if threshold.observed is None else f"observed {number(threshold.observed, 6)}"
     if threshold.passed:
@@ -48,15 +48,15 @@ def _add_threshold(suite: ET.Element, threshold: ThresholdResult) -> None:
 
 
 def _add_finding(suite: ET.Element, finding: Finding) -> None:
-    classname = _clean(f"findings.{finding.code}")
-    case = ET.SubElement(suite, "testcase", classname=classname, name=_clean(f"{finding.subject}: {finding.title}"))
+    classname = xml_text(f"findings.{finding.code}")
+    case = ET.SubElement(suite, "testcase", classname=classname, name=xml_text(f"{finding.subject}: {finding.title}"))
     if finding.where.file:
-        case.set("file", _clean(finding.where.file))
+        case.set("file", xml_text(finding.where.file))
     if finding.where.line is not None:
         case.set("line", str(finding.where.line))
-    text = _clean(_describe(finding))
+    text = xml_text(_describe(finding))
     if finding.severity is Severity.ERROR:
-        ET.SubElement(case, "failure", type=_clean(finding.code), message=_clean(finding.title)).text = text
+        ET.SubElement(case, "failure", type=xml_text(finding.code), message=xml_text(finding.title)).text = text
     else:
         ET.SubElement(case, "system-out").text = text
 
@@ -70,5 +70,6 @@ def _describe(finding: Finding) -> str:
     return "\n".join(lines)
 
 
-def _clean(text: str) -> str:
+def xml_text(text: str) -> str:
+    """``text`` without what XML cannot hold."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
