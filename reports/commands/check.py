@@ -36,7 +36,7 @@ def check_tree(
     known = codes()
     unknown_codes(only, known)
     standing = read_standing(paths, scenario, nodes, fetch=fetch, root=root)
-    file = accepted or find_accepted(paths)
+    file = accepted or find_accepted(paths or _trees_of(scenario))
     entries = read_accepted(file, known) if file is not None else ()
     found = [item for item in run_checks(standing) if not only or item.code in only]
     remaining, waived = split(found, entries, datetime.date.today(), str(file or ""))
@@ -54,6 +54,13 @@ def check_tree(
         if not standing.hardware_known:
             typer.echo("no hardware was named (--nodes or --scenario): nothing was checked about nodes")
     return remaining
+
+
+def _trees_of(scenario: Path | None) -> Sequence[Path]:
+    """The trees that a scenario names."""
+    from models.scenario_file import load_scenario
+
+    return load_scenario(scenario).tree_paths() if scenario is not None else ()
 
 
 def unknown_codes(wanted: Sequence[str], known: Any) -> None:

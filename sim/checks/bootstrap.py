@@ -151,7 +151,7 @@ def dns_needs_itself(look: Look) -> Iterator[Defect]:
         else:
             reason = f"its image {image} has to be found by name"
         yield Defect(
-            f"{workload.id} answers DNS at {', '.join(addresses)}: while it is down, what it needs to start is not found",
+            f"{workload.id} answers DNS at {', '.join(addresses)}: while it is down, what it starts from is not found",
             workload.object,
             f"{(inside or slots)[0].field}.image",
             (reason, *(f"{subject_of(item)} is at {item.origin}" for item in forwarding)),
