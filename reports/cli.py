@@ -75,6 +75,7 @@ class SchemaName(StrEnum):
 
     scenario = "scenario"
     explain = "explain"
+    diff = "diff"
 
 
 class CatalogSection(StrEnum):
@@ -95,6 +96,28 @@ class FailOn(StrEnum):
     error = "error"
     warning = "warning"
     info = "info"
+    never = "never"
+
+
+class DiffFormat(StrEnum):
+    """Output of ``diff``."""
+
+    text = "text"
+    comment = "comment"
+    markdown = "markdown"
+    json = "json"
+    junit = "junit"
+    html = "html"
+
+
+class DiffFailOn(StrEnum):
+    """What of a difference fails ``diff``."""
+
+    new_error = "new-error"
+    new_warning = "new-warning"
+    error = "error"
+    warning = "warning"
+    any = "any"
     never = "never"
 
 
@@ -318,10 +341,85 @@ def explain(
 
 
 @app.command()
+def diff(
+    trees: Annotated[
+        list[Path] | None, typer.Argument(metavar="[TREE]...", help="the trees; default: every Kustomize root")
+    ] = None,
+    base: Annotated[
+        str, typer.Option(metavar="REF|PATH", help="what it is compared with: branch, tag, commit, or ./FOLDER")
+    ] = "HEAD",
+    head: Annotated[
+        str | None, typer.Option(metavar="REF|PATH", help="what is proposed; default: the work tree")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="compare with the base itself, not with the newest common ancestor")
+    ] = False,
+    scenario: Annotated[Path | None, typer.Option(help="take the hardware (and the trees) from this scenario")] = None,
+    nodes: Annotated[
+        list[str] | None, typer.Option(help="hardware as COUNTxMACHINE[:server], for example 3xm920q:server")
+    ] = None,
+    simulate: Annotated[
+        Path | None, typer.Option(help="also simulate this scenario on both sides, with the same random streams")
+    ] = None,
+    output_format: Annotated[
+        DiffFormat,
+        typer.Option("--format", help="what is printed; comment: for a pull request; markdown: the same, whole"),
+    ] = DiffFormat.text,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="folder that gets every format as a file")
+    ] = None,
+    fail_on: Annotated[
+        DiffFailOn,
+        typer.Option(help="exit with 99 for: what the head brings (new-...), all that holds in it, or any change"),
+    ] = DiffFailOn.new_error,
+    report_only: Annotated[bool, typer.Option(help="exit with 0 whatever the verdict is")] = False,
+    seed: Annotated[int, typer.Option(help="seed of both sides")] = 1,
+    workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
+    repository: Annotated[
+        Path | None, typer.Option(help="the git repository; default: the one around this folder")
+    ] = None,
+    renderer: RendererOption = TreeRenderer.builtin,
+    fetch: FetchOption = False,
+) -> None:
+    """Compare two commits or folders: what changed, what it uses, which pods will be refused, which rollouts get stuck.
+
+    Text that begins with / ./ ../ or ~ is a path; anything else is a commit if git knows one by that name. Commits are
+    read without touching the work tree, and compared from their newest common ancestor on, as a pull request is.
+    """
+    from reports.commands.diff import Wanted, fails, make_difference, show_difference
+
+    wanted = Wanted(
+        base,
+        head,
+        trees or [],
+        nodes or [],
+        scenario,
+        simulate,
+        repository,
+        exact=exact,
+        seed=seed,
+        workers=workers,
+        fetch=fetch,
+        renderer=renderer.value,
+    )
+    difference = make_difference(wanted)
+    show_difference(difference, output_format.value, output)
+    if difference.head.problems:
+        raise typer.Exit(EXIT_RENDER)
+    if not report_only and fails(difference, fail_on.value):
+        raise typer.Exit(EXIT_THRESHOLD)
+
+
+@app.command()
 def schema(
     of: Annotated[SchemaName, typer.Argument(help="the file or the output that it describes")] = SchemaName.scenario,
 ) -> None:
-    """Print a JSON Schema: of the scenario file, or of what explain prints with --format json."""
+    """Print a JSON Schema: of the scenario file, or of what explain or diff print with --format json."""
+    if of is SchemaName.diff:
+        from reports.diffdata import schema_text as diff_schema
+
+        typer.echo(diff_schema(), nl=False)
+        return
     if of is SchemaName.explain:
         from reports.explanation import schema_text
 

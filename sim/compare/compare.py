@@ -73,13 +73,15 @@ def compare(
     head: Side,
     *,
     simulated: Sequence[RouteDelta] = (),
+    thresholds: Sequence[Line] = (),
     notes: Sequence[str] = (),
     command: str = "",
     version: str = "",
 ) -> Difference:
     """The difference of every part, as one. A side with ``problems`` could not be rendered: that is the verdict."""
     different = [part for part in parts if not part.same]
-    rows = _merged(row for part in different for row in _changes(part))
+    # Against a base that nobody can read everything would be new.
+    rows = [] if base.problems else _merged(row for part in different for row in _changes(part))
     outcomes = worst(_merged(row for part in different for row in _named(part, _outcomes(part))))
     used = [row for part in different for row in uses(part.base_view.uses, part.head_view.uses, part.name)]
     made = Difference(
@@ -90,7 +92,7 @@ def compare(
         tuple(rows),
         tuple(sorted(used, key=_tightest_first)),
         tuple(outcomes),
-        tuple(_thresholds(different)),
+        (*_thresholds(different), *thresholds),
         tuple(simulated),
         _fix(different, outcomes),
         tuple(part.name for part in different if part.name),
@@ -165,13 +167,18 @@ def _thresholds(parts: Sequence[Part]) -> list[Line]:
     lines = []
     for metric, kind in kinds:
         one, two = (sum(_is(item, kind) for item in listed) for listed in (before, after))
-        lines.append(Line(metric, "== 0", str(one) if known else "–", str(two), two == 0))
+        lines.append(_count(metric, "== 0", one, two, two == 0, one == 0, known))
     lines += _headroom(parts)
     if nodes:
         one, two = (sum(item.kind == "loss" for item in listed) for listed in (before, after))
         limit = f"<= {one}" if known else "== 0"
-        lines.append(Line("unplaced_after_node_loss", limit, str(one) if known else "–", str(two), two <= one))
+        lines.append(_count("unplaced_after_node_loss", limit, one, two, two <= one, True, known))
     return lines
+
+
+def _count(metric: str, limit: str, one: int, two: int, held: bool, held_before: bool, known: bool) -> Line:
+    """A threshold on a count; ``known``: whether there is a base."""
+    return Line(metric, limit, str(one) if known else "–", str(two), held, held_before if known else None)
 
 
 def _is(item: Outcome, kind: str) -> bool:
@@ -181,7 +188,7 @@ def _is(item: Outcome, kind: str) -> bool:
 def _headroom(parts: Iterable[Part]) -> list[Line]:
     """The smallest free share of any quota key at its peak."""
     ends: list[str] = []
-    last = 0.0
+    held: list[bool] = []
     for side in ("base_view", "head_view"):
         rows = [
             (1.0 - row.share, f"{key[0]} {key[2]}")
@@ -191,8 +198,10 @@ def _headroom(parts: Iterable[Part]) -> list[Line]:
         ]
         least = min(rows, default=None)
         ends.append("no quota" if least is None else f"{least[0]:.0%} ({least[1]})")
-        last = 0.0 if least is None else least[0]
-    return [] if ends == ["no quota", "no quota"] else [Line("quota_headroom", ">= 0%", ends[0], ends[1], last >= 0)]
+        held.append(least is None or least[0] >= 0)
+    if ends == ["no quota", "no quota"]:
+        return []
+    return [Line("quota_headroom", ">= 0%", ends[0], ends[1], held[1], held[0])]
 
 
 # ------------------------------------------------------------------------------------------------- verdict
@@ -202,11 +211,12 @@ def _status(made: Difference) -> Status:
     if made.head.problems:
         return "error"
     new = made.outcomes_of("new")
-    if any(item.severity is Severity.ERROR for item in new):
+    broken = any(not line.held and line.held_before is not False for line in made.thresholds)
+    if broken or any(item.severity is Severity.ERROR for item in new):
         return "fail"
     if made.base.problems or any(item.severity is Severity.WARNING for item in new) or _slower(made.simulated):
         return "warn"
-    return "pass" if made.changes or made.simulated else "same"
+    return "pass" if made.changes or made.simulated or made.outcomes else "same"
 
 
 def _slower(rows: Iterable[RouteDelta]) -> bool:
@@ -229,6 +239,9 @@ def _headline(made: Difference, status: Status) -> str:
         return f"{words} (the base could not be rendered)" if made.base.problems else words
     if made.base.problems:
         return f"The base cannot be rendered: {_first(made.base.problems)}; nothing is wrong with the head"
+    failed = [line for line in made.thresholds if not line.held and line.held_before is not False]
+    if failed:
+        return f"{failed[0].metric} {failed[0].expression} does not hold: {failed[0].after}, before {failed[0].before}"
     slow = [row for row in made.simulated if _worse(row)]
     if slow:
         return f"{slow[0].route} gets worse: {slow[0].measure.removesuffix('_s')} beyond chance"

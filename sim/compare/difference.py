@@ -121,13 +121,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Line:
-    """One threshold with what was observed on both sides, as text; ``held``: in the head."""
+    """One threshold with what was observed on both sides, as text. held, held_before: in the head and in the base, None
+    while there is no base."""
 
     metric: str
     expression: str
     before: str
     after: str
     held: bool
+    held_before: bool | None = None
 
 
 @dataclass(frozen=True)

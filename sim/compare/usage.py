@@ -42,12 +42,17 @@ def use_rows(running: Standing) -> dict[Key, Row]:
     rows: dict[Key, Row] = {}
     for item in running.quotas:
         where = (item.namespace, item.quota, item.key)
-        rest = peak = parse_quantity(item.used_rest)
-        at_peak = ""
+        rest = parse_quantity(item.used_rest)
+        peak = rest
+        limit, at_peak = parse_quantity(item.hard), ""
         for check in running.rollouts:
-            if (amount := check.peak.get(where, ZERO)) > peak:
+            amount = check.peak.get(where, ZERO)
+            if check.verdict == "completes":
+                # It goes on with what the quota leaves: old pods make room for the rest.
+                amount = min(amount, max(limit, rest))
+            if amount > peak:
                 peak, at_peak = amount, f"{check.workload} rolls out"
-        rows[where] = Row(parse_quantity(item.hard), rest, peak, at_peak)
+        rows[where] = Row(limit, rest, peak, at_peak)
     rooms = running.placement.node_rooms() if running.hardware_known else ()
     cpu = parse_quantity(f"{sum(room.cpu_allocatable_m for room in rooms)}m") if rooms else None
     memory = parse_quantity(sum(room.memory_allocatable_b for room in rooms)) if rooms else None
