@@ -165,7 +165,8 @@ def missing_chart(request: ChartRequest, reason: str = "", made: Modelled | None
         reason = "its repository is on the network" if request.repo else "it is not in the tree"
     hides = f"everything that release {release} runs"
     if made is not None:
-        hides = f"at least {made.model.hides} (modelled after version {made.model.version})"
+        basis = "" if made.model.verified else ", which was not compared with the chart's templates"
+        hides = f"at least {made.model.hides} (modelled after version {made.model.version}{basis})"
     return Missing(
         "chart",
         str(request),

@@ -306,7 +306,13 @@ def _catalog_rows(section: str) -> list[dict[str, Any]]:
 
         models = [model for model in map(load_model, model_names()) if model is not None]
         return [
-            {"chart": model.chart, "version": model.version, "hides": model.hides, "source": model.source}
+            {
+                "chart": model.chart,
+                "version": model.version,
+                "verified": model.verified,
+                "hides": model.hides,
+                "source": model.source,
+            }
             for model in models
         ]
     if section == "faults":
