@@ -13,7 +13,7 @@ from typing import Any
 from models.documents import read_bytes
 from models.errors import InputError, Problem, RenderError, Where
 from models.kustomize.absent import RemoteError
-from models.kustomize.nodes import Tree, copy_tree, is_null, text_of
+from models.kustomize.nodes import Tree, copy_tree, from_plain, is_null, plain, text_of
 from models.kustomize.resource import validated
 from models.yamldoc.compose import TreeBuilder, compose, decode, manifest_scalar
 from models.yamldoc.scalars import STR, json_number, resolve, value_of
@@ -167,11 +167,20 @@ def _inline_lists(loaded: list[LoadedTree], file: str) -> list[LoadedTree]:
             raise RenderError(
                 Problem(Where(file, item.line, f"{kind}/items"), "expected a list", "write the objects as list items")
             )
-        inner = [LoadedTree(one, item.line) for one in items if not _blank(one)]
-        for one in inner:
-            validated(one.tree, Where(file, one.line))
-        queue.extend(inner)
+        where = Where(file, item.line, f"{kind}/items")
+        for one in items:
+            if not _blank(one):
+                validated(one, Where(file, item.line))
+                queue.append(LoadedTree(_as_data(one, where), item.line))
     return result
+
+
+def _as_data(tree: Tree, where: Where) -> Tree:
+    """An object out of a list among other documents: upstream takes its values, which forgets how they were written."""
+    try:
+        return from_plain(plain(tree))
+    except ValueError as error:
+        raise RenderError(Problem(where, str(error), "mend the value")) from error
 
 
 def _blank(tree: Tree) -> bool:

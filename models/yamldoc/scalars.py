@@ -13,6 +13,7 @@ import binascii
 import math
 import re
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -232,6 +233,7 @@ def json_number(value: Any) -> Any:
     if isinstance(value, float):
         if math.isinf(value) or math.isnan(value):
             raise ValueError(f"json: unsupported value: {value}")
-        if value.is_integer() and abs(value) < 1e18:
-            return int(value)
+        if value.is_integer() and abs(value) < 1e21:
+            # the shortest digits that mean this float, as Go writes it
+            return int(Decimal(repr(value)))
     return value

@@ -6,6 +6,7 @@ output, written by ``python tests/kustomize/kustomize_golden.py`` where kubectl 
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,13 +19,16 @@ CASES = sorted(path.name for path in CORPUS.iterdir())
 
 
 class OutputLoader(yaml.CSafeLoader):
-    """Reads the oracle's output; dates and ``=`` are plain text there."""
+    """Reads the oracle's output; dates, ``=`` and ``<<`` are plain text there."""
 
 
 OutputLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if not tag.endswith((":timestamp", ":value"))]
+    first: [(tag, pattern) for tag, pattern in pairs if not tag.endswith((":timestamp", ":value", ":merge"))]
     for first, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+for _first in "-+0123456789":
+    # a float without a point, which PyYAML takes for text
+    OutputLoader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+e[-+][0-9]+$"), [_first])
 
 
 def root_of(case: str) -> Path:

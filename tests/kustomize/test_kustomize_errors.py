@@ -182,7 +182,10 @@ def test_the_restriction_to_the_own_directory_can_be_had(tmp_path: Path) -> None
             'patches: [{target: {kind: Deployment}, patch: \'[{"op": "remove", "path": "/spec/none"}]\'}]',
             "operation 0 (remove /spec/none): Unable to remove nonexistent key: none",
         ),
-        ("patches: [{target: {name: '('}, path: d.yaml}]", "unable to find patch target: error parsing regexp: missing closing )"),
+        (
+            "patches: [{target: {name: '('}, path: d.yaml}]",
+            "unable to find patch target: error parsing regexp: missing closing )",
+        ),
         ("replicas: [{name: none, count: 1}]", "no resource named 'none' is one of"),
         ("configMapGenerator: [{name: a, literals: [novalue]}]", "invalid literal source novalue, expected key=value"),
         ("configMapGenerator: [{name: a, literals: [a=1, a=2]}]", "illegally repeats the key `a`"),
