@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import networkx as nx
 
@@ -27,6 +27,7 @@ from models.rules.quantity import bytes_of, cpu_millis
 from models.rules.resources import pod_requests
 from models.scenario import Scenario, Traffic
 from sim import program as ir
+from sim.balancing import through_kube_proxy, through_reverse_proxy
 from sim.demand import Demand, running_containers
 
 DEPENDENCIES = {"queries": "database", "caches-in": "cache", "calls": ""}
@@ -84,10 +85,10 @@ class _Builder:
     operation_rows: list[ir.Operation | None] = field(default_factory=list)
     assumptions: dict[str, None] = field(default_factory=dict)
 
-    def service(self, name: str, balance: Literal["random", "round_robin"] = "random") -> int:
+    def service(self, name: str) -> int:
         if name not in self.services:
             self.services[name] = len(self.service_rows)
-            self.service_rows.append(ir.Service(name, balance))
+            self.service_rows.append(ir.Service(name))
         return self.services[name]
 
     def operation(self, service: str, name: str, instructions: Iterable[ir.Instruction] | None = None) -> int:
@@ -140,7 +141,8 @@ class _Builder:
         for target, kind, strength in self._dependencies(workload.id):
             named = [call for call in operation.calls if self._means(call, target, kind)]
             named = [call for call in named if not self._closes_circle(workload, target, call)]
-            out.extend(self._call(target, call, soft=call.soft or strength == "soft") for call in named)
+            for call in named:
+                out.extend(self._call_or_look_up(workload, app, target, call, soft=call.soft or strength == "soft"))
             elsewhere = any(self._means(call, target, kind) for op in app.operations for call in op.calls)
             if elsewhere:
                 continue
@@ -153,6 +155,24 @@ class _Builder:
             ] = None
             out.append(self._call(target, CallProfile(to=target, probability=share), soft=soft))
         return out
+
+    def _call_or_look_up(
+        self, workload: Workload, app: AppProfile, target: str, call: CallProfile, *, soft: bool
+    ) -> list[ir.Instruction]:
+        """A call; or look-ups in a cache, each followed by the calls of the database that a miss costs."""
+        behind = [(to, strength) for to, kind, strength in self._dependencies(workload.id) if kind == "queries"]
+        plain = self._call(target, call, soft=soft)
+        if call.hit_ratio is None or not behind:
+            return [plain]
+        database, strength = behind[0]
+        self.assumptions[
+            f"{workload.id} finds {call.hit_ratio:.0%} of its look-ups in {target} once it holds {call.working_set} "
+            f"things; a miss costs {call.miss_calls} calls of {database} ({app.confidence}, profile {app.name!r})"
+        ] = None
+        cache = ir.Cache(call.hit_ratio, 1, self.service(target), float(call.working_set))
+        missed = CallProfile(to="database", count=call.miss_calls)
+        query = self._call(database, missed, soft=strength == "soft")
+        return [replace(plain, count=1), cache, query] * call.count
 
     def _closes_circle(self, workload: Workload, target: str, call: CallProfile) -> bool:
         """Whether the called operation is one of those that lead here: two apps that use each other do so for
@@ -196,7 +216,7 @@ class _Builder:
             count=call.count,
             mode="async" if call.asynchronous else "sequential",
             soft=soft,
-            policy=ir.Policy(timeout=BACKEND_TIMEOUT_S),
+            policy=through_kube_proxy(self.platform, target, ir.Policy(timeout=BACKEND_TIMEOUT_S)),
         )
 
     def _operation_name(self, target: str, call: CallProfile) -> str:
@@ -286,8 +306,17 @@ def _station(workload: Workload, demand: Demand, service: int) -> ir.PodStation:
         idle_cores=demand.idle_cores,
         memory_base=demand.idle_memory_b,
         memory_per_request=demand.profile.mem_per_request_mib * 2**20,
+        memory_growth=demand.profile.mem_growth_mib_per_h * 2**20 / 3600.0,
         memory_limit=_memory_limit(workload, demand, limits),
+        warm=demand.profile.role != "cache" or _keeps_its_data(workload),
     )
+
+
+def _keeps_its_data(workload: Workload) -> bool:
+    """Whether a pod of the workload finds its files again: it mounts a claim."""
+    if workload.claim_templates:
+        return True
+    return any("persistentVolumeClaim" in volume for volume in workload.pod_spec.get("volumes") or ())
 
 
 def _memory_limit(workload: Workload, demand: Demand, limits: Mapping[str, Any]) -> float:
@@ -440,7 +469,6 @@ def _entry(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: st
     if route.tunnel is None or traffic.source != "internet":
         return proxy
     workload = builder.platform.workload_by_id[route.tunnel]
-    builder.service(workload.id, "round_robin")
     demand = builder.demands[workload.id]
     cpu_ms = demand.profile.operations[0].cpu_ms if demand.profile.operations else 0.0
     name = f"{route.id} {operation} from {traffic.source}"
@@ -488,6 +516,7 @@ def _guards(builder: _Builder, route: EntryRoute, traffic: Traffic) -> list[ir.I
                 operations = builder.demands[workload.id].profile.operations
                 verify = operations[0].name if operations else "verify"
                 policy = ir.Policy(timeout=BACKEND_TIMEOUT_S)
+                policy = through_kube_proxy(builder.platform, guard.service, policy)
                 out.append(ir.Call(builder.operation(guard.service, verify), policy=policy))
             if traffic.unauthorised:
                 out.append(ir.Deny(traffic.unauthorised))
@@ -500,7 +529,7 @@ def _backend_calls(builder: _Builder, route: EntryRoute, operation: str) -> list
     attempts = max((guard.attempts for guard in route.middlewares if isinstance(guard, Retry)), default=1)
     policy = ir.Policy(retries=max(attempts - 1, 0), dial=ir.DIAL_TIMEOUT_S)
     chosen = max(route.backends, key=lambda backend: backend.weight)
-    builder.service(chosen.service, "round_robin")
+    policy = through_reverse_proxy(builder.platform, route, chosen.service, policy)
     return [ir.Call(builder.operation(chosen.service, operation), policy=policy)]
 
 

@@ -36,6 +36,7 @@ class CompiledEngine:
         self.links = [[link.bandwidth, 1.0] for link in program.links]
         self.disk_extra = [0.0 for _ in program.disks]
         self.memory_stress: list[float] = []
+        self.working_sets = program.working_sets()
         self.idle_since: list[float] = []
         self.idle_s: list[float] = []
         for pod in program.pods:
@@ -91,9 +92,20 @@ class CompiledEngine:
         self.idle_since.append(self.now)
         self.idle_s.append(0.0)
         self._begin_pod(slot)
-        if not pod.warm:
-            self.memory.F[self.layout.services[pod.service] + at.S_COLD_SINCE] = self.now
+        if self.now > 0.0:
+            self._start_cold(slot)
         return slot
+
+    def _start_cold(self, slot: int) -> None:
+        """What the pod held of its service's cache is gone."""
+        station, F = self.stations[slot], self.memory.F
+        if not station.warm:
+            running = sum(self._running(other) for other in self._pods_of(station.service))
+            filled = self.layout.services[station.service] + at.S_FILLED
+            F[filled] = min(F[filled], self.working_sets[station.service]) * ((running - 1) / running)
+
+    def _pods_of(self, service: int) -> list[int]:
+        return [slot for slot, station in enumerate(self.stations) if station.service == service]
 
     def _begin_pod(self, slot: int) -> None:
         I, F, pod, station = self.memory.I, self.memory.F, self.pods[slot], self.stations[slot]
@@ -124,7 +136,7 @@ class CompiledEngine:
 
     def set_endpoints(self, service: int, slots: Sequence[int], weights: Sequence[float] | None = None) -> None:
         pods = [(slot, self.pods[slot]) for slot in slots]
-        pack_endpoints(self.memory, self.layout.services[service], pods, weights)
+        pack_endpoints(self.memory, self.layout, self.layout.services[service], pods, weights)
 
     def _running(self, slot: int) -> bool:
         return bool(self.memory.I[self.pods[slot] + at.P_STATE] <= at.POD_DRAINING)
@@ -158,7 +170,7 @@ class CompiledEngine:
         if not self._running(slot):
             self.memory.F[self.pods[slot] + at.P_COUNTED] = self.now
             self._begin_pod(slot)
-            self.memory.F[self.layout.services[self.stations[slot].service] + at.S_COLD_SINCE] = self.now
+            self._start_cold(slot)
 
     def in_flight(self, slot: int) -> int:
         return int(self.memory.I[self.pods[slot] + at.P_IN_FLIGHT])

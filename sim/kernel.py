@@ -1113,6 +1113,8 @@ def end_call(I, F, call, status):
         I[parent + V_PENDING] -= 1
         if status == DEGRADED or (status != SERVED and I[call + C_SOFT]):
             I[parent + V_DEGRADED] = 1
+            if status != DEGRADED:
+                I[parent + V_LOST] = 1
         elif status != SERVED and not I[parent + V_FAILED]:
             I[parent + V_FAILED] = status
         if I[parent + V_STATE] == CALLING and I[parent + V_PENDING] == 0:
@@ -1208,6 +1210,7 @@ def arrive(I, F, call, leg):
     I[visit + V_PENDING] = 0
     I[visit + V_FAILED] = 0
     I[visit + V_DEGRADED] = 0
+    I[visit + V_LOST] = 0
     I[visit + V_REPETITION] = 0
     I[visit + V_TRACE] = I[call + C_TRACE]
     I[visit + V_ROOT] = I[call + C_ROOT]
@@ -1216,26 +1219,29 @@ def arrive(I, F, call, leg):
 
 
 @compiled
-def balance(I, F, service, client, key, counter):
+def balance(I, F, balancer, client, key, counter):
     """The endpoint for a new connection, 0 without any."""
+    service, mode = I[balancer + B_SERVICE], I[balancer + B_MODE]
     count, first = I[service + S_COUNT], I[service + S_ENDPOINTS]
     if count == 0:
         return NOTHING
     chosen = first
-    if I[service + S_STICKY]:
+    if I[balancer + B_STICKY]:
         best = 0
         for at in range(count):
             endpoint = first + ENDPOINT * at
-            score = mix(client, I[endpoint + 3]) ^ SIGN
+            score = mix(client, I[endpoint + 2]) ^ SIGN
             if at == 0 or score > best:
                 best, chosen = score, endpoint
-    elif I[service + S_BALANCE] == BALANCE_ROUND_ROBIN:
+    elif mode == BALANCE_ROUND_ROBIN:
+        deadlines = I[balancer + B_DEADLINES]
+        turn = deadlines
         for at in range(1, count):
-            endpoint = first + ENDPOINT * at
-            if F[endpoint + 2] < F[chosen + 2]:
-                chosen = endpoint
-        F[chosen + 2] += 1.0 / F[chosen + 1]
-    elif I[service + S_BALANCE] == BALANCE_LEAST:
+            if F[deadlines + at] < F[turn]:
+                turn = deadlines + at
+        chosen = first + ENDPOINT * (turn - deadlines)
+        F[turn] += 1.0 / F[chosen + 1]
+    elif mode == BALANCE_LEAST:
         for at in range(1, count):
             endpoint = first + ENDPOINT * at
             if I[I[endpoint] + P_IN_FLIGHT] < I[I[chosen] + P_IN_FLIGHT]:
@@ -1265,8 +1271,7 @@ def connect(I, F, call, leg):
     counter = I[call + C_ATTEMPT] * PER_ATTEMPT
     if leg != call + C_LEGS:
         counter += CALL_HEDGE
-    service, key = I[I[call + C_OPERATION] + O_SERVICE], I[call + C_KEY]
-    pod = balance(I, F, service, I[call + C_CLIENT], key, counter + CALL_BALANCE)
+    pod = balance(I, F, I[call + C_BALANCER], I[call + C_CLIENT], I[call + C_KEY], counter + CALL_BALANCE)
     if pod == 0:
         leg_failed(I, F, call, leg, NO_ENDPOINT)
         return
@@ -1397,6 +1402,7 @@ def new_request(I, F, call, source, number, user, key, position):
     I[call + C_SERIES] = series
     I[call + C_OPERATION] = I[entry + 1]
     I[call + C_POLICY] = I[source + U_POLICY]
+    I[call + C_BALANCER] = I[entry + 3]
     I[call + C_KEY] = mix(key, ROOT_CALL)
     I[call + C_CLIENT] = mix(I[source + U_REQUEST_KEY], user) if I[source + U_KIND] == CLOSED else key
     I[call + C_NODE] = -1
@@ -1524,6 +1530,7 @@ def call_from(I, F, visit, instruction, key, mode):
     call = new_call(I, F)
     I[call + C_OPERATION] = I[instruction + X_1]
     I[call + C_POLICY] = I[instruction + X_2]
+    I[call + C_BALANCER] = I[instruction + X_BALANCER]
     I[call + C_SOFT] = I[instruction + X_4]
     I[call + C_KEY] = key
     I[call + C_CLIENT] = I[visit + V_CLIENT]
@@ -1565,14 +1572,18 @@ def calls(I, F, visit, instruction):
 @compiled
 def cache_hit(I, F, visit, instruction, u):
     """Whether the cache has it."""
-    service = I[instruction + X_1]
+    service, lost = I[instruction + X_1], I[visit + V_LOST]
+    I[visit + V_LOST] = 0
     if service == 0:
         service = I[H_SERVICES] + SERVICE * I[I[visit + V_POD] + P_SERVICE]
-    elif I[service + S_COUNT] == 0:
+    elif I[service + S_COUNT] == 0 or lost:
         return False
-    ratio, since = F[instruction + X_A], F[service + S_COLD_SINCE]
-    if since > -INF and F[instruction + X_B] > 0.0:
-        ratio *= 1.0 - math.exp(-(F[H_NOW] - since) / F[instruction + X_B])
+    ratio, holds = F[instruction + X_A], F[service + S_FILLED]
+    if holds < F[instruction + X_B]:
+        if u >= ratio * (holds / F[instruction + X_B]):
+            if u < ratio:
+                F[service + S_FILLED] = holds + 1.0
+            return False
     return u < ratio
 
 
@@ -1923,7 +1934,7 @@ def obey(I, F, order, thing, number, value):
         stop_accounts(I, F)
 
 
-def advance(integers, floats, until, order, thing, number, value):
+def advance(integers: Any, floats: Any, until: float, order: int, thing: int, number: int, value: float) -> Any:
     """The one way in, so that there is one thing to compile and to load: advance, or obey if there is an ``order``."""
     if order >= 0:
         obey(pointer(integers), pointer(floats), order, thing, number, value)

@@ -183,24 +183,25 @@ N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = numbers(5)
 ) = numbers(GROUP, GROUP + 10)
 
 (
-    S_BALANCE,
-    S_STICKY,
-    S_COLD_SINCE,  # f
+    S_FILLED,  # f, things that its cache holds; inf: full
     S_COUNT,
     S_ROOM,
-    S_ENDPOINTS,  # @ of (pod @, weight f, deadline f, slot)
+    S_ENDPOINTS,  # @ of (pod @, weight f, slot)
     S_TOTAL_WEIGHT,  # f
     S_SOJOURN,  # @ of a histogram
     SERVICE,
-) = numbers(9)
+) = numbers(7)
+ENDPOINT = np.int64(3)
+
+B_SERVICE, B_MODE, B_STICKY, B_DEADLINES, B_ROOM, BALANCER = numbers(6)
+"""A caller's way to a service: @ service, how, sticky, @ of a deadline f per endpoint, room for them."""
 BALANCE_RANDOM, BALANCE_ROUND_ROBIN, BALANCE_LEAST = numbers(3)
-ENDPOINT = np.int64(4)
 
 O_SERVICE, O_FIRST, O_LAST, O_INDEX, OPERATION = numbers(5)
 """An operation: @ service, @ first instruction, @ after the last, #."""
 
 # An instruction: code, a law, and what the code needs.
-(X_CODE, X_LAW, X_A, X_B, X_C, X_1, X_2, X_3, X_4, X_5, X_6, X_COUNTER, INSTRUCTION) = numbers(13)
+(X_CODE, X_LAW, X_A, X_B, X_C, X_1, X_2, X_3, X_4, X_5, X_6, X_COUNTER, X_BALANCER, INSTRUCTION) = numbers(14)
 (X_CPU, X_WAIT, X_CALL, X_CACHE, X_DISK, X_TRANSFER, X_DENY, X_LIMIT, X_HOLD) = numbers(9)
 SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
 
@@ -248,7 +249,7 @@ SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
     U_OFFSET,  # f
     U_TRACE,  # @ of (time f, position or -1)
     U_TRACE_SIZE,
-    U_MIX,  # @ of (cumulative share f, @ operation, # series)
+    U_MIX,  # @ of (cumulative share f, @ operation, @ series, @ balancer)
     U_MIX_SIZE,
     U_EDGE,  # f
     U_RTT,  # f
@@ -257,7 +258,7 @@ SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
     SOURCE,
 ) = numbers(25)
 OPEN, CLOSED, TRACE = numbers(3)
-MIX = np.int64(3)
+MIX = np.int64(4)
 
 # A visit.
 (
@@ -279,6 +280,7 @@ MIX = np.int64(3)
     V_PENDING,
     V_FAILED,
     V_DEGRADED,
+    V_LOST,  # a soft call has failed since the last look-up in a cache
     V_REPETITION,
     V_AUX,  # @ of the group or the disk it waits for, or bytes f
     V_PREVIOUS,  # in a queue
@@ -294,7 +296,7 @@ MIX = np.int64(3)
     V_TRACE,  # @
     V_ROOT,  # number of the request
     VISIT,
-) = numbers(33)
+) = numbers(34)
 (IN_QUEUE, READY, ON_TIMER, FLOWING, CALLING, IN_DISK_QUEUE, ON_DISK, HOLDING, GONE) = numbers(9)
 (
     STEP_BEGIN,
@@ -329,6 +331,7 @@ C_CLEARED = C_LEGS + 2 * LEG
     C_NEXT_FREE,
     C_OPERATION,  # @
     C_POLICY,  # @
+    C_BALANCER,  # @
     C_KEY,
     C_CLIENT,
     C_NODE,  # # of the caller, -1: outside
@@ -343,7 +346,7 @@ C_CLEARED = C_LEGS + 2 * LEG
     C_EPOCH,  # f, begin of the measurement at arrival
     C_ROOT,  # number of the request
     CALL,
-) = numbers(int(C_CLEARED), int(C_CLEARED) + 17)
+) = numbers(int(C_CLEARED), int(C_CLEARED) + 18)
 
 # A series: outcomes, then two histograms.
 (E_ARRIVED, E_IN_FLIGHT, E_EDGE, E_ATTEMPTS, E_SUM, E_SQUARES, E_ROUTE, E_OPERATION, E_OUTCOMES) = numbers(9)

@@ -13,6 +13,7 @@ from sim import layout as at
 from sim.measures import BUCKETS, COARSE_BUCKETS
 from sim.program import (
     CFS_PERIOD_S,
+    Balance,
     Cache,
     Call,
     Cpu,
@@ -31,7 +32,7 @@ from sim.program import (
 )
 from sim.randomness import STEP_BITS, law_parameters, mix, run_key
 
-BALANCES = {
+BALANCES: dict[Balance, int] = {
     "random": at.BALANCE_RANDOM,
     "round_robin": at.BALANCE_ROUND_ROBIN,
     "least_connections": at.BALANCE_LEAST,
@@ -124,6 +125,8 @@ class Layout:
     routes: list[int] = field(default_factory=list)
     resources: list[int] = field(default_factory=list)
     members: dict[int, int] = field(default_factory=dict)
+    balancers: dict[int, list[int]] = field(default_factory=dict)
+    """By the address of a service: those who go round its endpoints."""
     measured: list[tuple[int, int]] = field(default_factory=list)
     """(address, words) of what a reset sets to zero."""
 
@@ -309,18 +312,16 @@ def _register(memory: Memory, places: Layout, resource: int, address: int, slot:
 def _services(memory: Memory, program: Program, places: Layout) -> None:
     first = memory.allocate(at.SERVICE * max(len(program.services), 1))
     memory.I[at.H_SERVICES] = first
-    for index, service in enumerate(program.services):
+    for index in range(len(program.services)):
         address = first + at.SERVICE * index
-        memory.I[address + at.S_BALANCE] = BALANCES[service.balance]
-        memory.I[address + at.S_STICKY] = service.sticky
-        memory.F[address + at.S_COLD_SINCE] = -math.inf
+        memory.F[address + at.S_FILLED] = math.inf
         places.services.append(address)
 
 
 def pack_endpoints(
-    memory: Memory, service: int, pods: Sequence[tuple[int, int]], weights: Sequence[float] | None
+    memory: Memory, places: Layout, service: int, pods: Sequence[tuple[int, int]], weights: Sequence[float] | None
 ) -> None:
-    """Write the endpoints (slot, address) of a service."""
+    """Write the endpoints (slot, address) of a service; whoever goes round them begins anew."""
     if len(pods) > memory.I[service + at.S_ROOM]:
         room = 2 * len(pods)
         memory.I[service + at.S_ENDPOINTS] = memory.allocate(int(at.ENDPOINT * room))
@@ -329,11 +330,29 @@ def pack_endpoints(
     for index, (slot, address) in enumerate(pods):
         weight = 1.0 if weights is None else weights[index]
         place = first + at.ENDPOINT * index
-        memory.I[place], memory.I[place + 3] = address, slot
-        memory.F[place + 1], memory.F[place + 2] = weight, 1.0 / weight
+        memory.I[place], memory.I[place + 2] = address, slot
+        memory.F[place + 1] = weight
         total += weight
     memory.I[service + at.S_COUNT] = len(pods)
     memory.F[service + at.S_TOTAL_WEIGHT] = total
+    for balancer in places.balancers.get(service, ()):
+        if len(pods) > memory.I[balancer + at.B_ROOM]:
+            memory.I[balancer + at.B_DEADLINES] = memory.allocate(2 * len(pods))
+            memory.I[balancer + at.B_ROOM] = 2 * len(pods)
+        deadlines = int(memory.I[balancer + at.B_DEADLINES])
+        for index in range(len(pods)):
+            memory.F[deadlines + index] = 1.0 / (1.0 if weights is None else weights[index])
+
+
+def pack_balancer(memory: Memory, places: Layout, service: int, policy: Policy) -> int:
+    """Write a caller's way to the service at an address; returns where."""
+    address = memory.allocate(at.BALANCER)
+    memory.I[address + at.B_SERVICE] = service
+    memory.I[address + at.B_MODE] = BALANCES[policy.balance]
+    memory.I[address + at.B_STICKY] = policy.sticky
+    if policy.balance == "round_robin" and not policy.sticky:
+        places.balancers.setdefault(service, []).append(address)
+    return address
 
 
 # ------------------------------------------------------------------------------------------------- operations
@@ -352,6 +371,9 @@ def _operations(memory: Memory, program: Program, places: Layout) -> None:
         for position, instruction in enumerate(operation.instructions):
             place = body + at.INSTRUCTION * position
             memory.I[place + at.X_COUNTER] = position << STEP_BITS
+            if isinstance(instruction, Call):
+                service = places.services[program.operations[instruction.operation].service]
+                memory.I[place + at.X_BALANCER] = pack_balancer(memory, places, service, instruction.policy)
             _instruction(memory, places, place, instruction)
 
 
@@ -379,7 +401,7 @@ def _instruction(memory: Memory, places: Layout, address: int, instruction: Inst
             words[address + at.X_5] = MODES[instruction.mode]
         case Cache():
             memory.I[address + at.X_CODE] = at.X_CACHE
-            memory.F[address + at.X_A], memory.F[address + at.X_B] = instruction.hit_ratio, instruction.warm_up
+            memory.F[address + at.X_A], memory.F[address + at.X_B] = instruction.hit_ratio, instruction.working_set
             memory.I[address + at.X_1] = places.services[instruction.service] if instruction.service >= 0 else 0
             memory.I[address + at.X_2] = instruction.skip
         case DiskIo():
@@ -454,10 +476,16 @@ def _source(
     words[address + at.U_MIX], words[address + at.U_MIX_SIZE] = mixture, len(source.mix)
     total = sum(weight for _, weight in source.mix)
     shares = np.cumsum([weight / total for _, weight in source.mix])
+    balancers: dict[int, int] = {}
     for position, (operation, _) in enumerate(source.mix):
         place = mixture + at.MIX * position
-        numbers[place] = shares[position]
-        words[place + 1], words[place + 2] = places.operations[operation], series[source.route, operation]
+        service = int(memory.I[places.operations[operation] + at.O_SERVICE])
+        if service not in balancers:
+            balancers[service] = pack_balancer(memory, places, service, source.policy)
+        memory.F[place] = shares[position]
+        memory.I[place + 1], memory.I[place + 2] = places.operations[operation], series[source.route, operation]
+        memory.I[place + 3] = balancers[service]
+    words, numbers = memory.I, memory.F
     numbers[address + at.U_EDGE], numbers[address + at.U_RTT] = source.edge_hits, source.rtt
     words[address + at.U_POLICY], words[address + at.U_INDEX] = policy, index
     return address

@@ -31,6 +31,10 @@ Law = Literal["constant", "exponential", "uniform", "erlang", "lognormal", "hype
 """Laws of a random time or amount. ``cv`` is used by the last three; erlang rounds 1/cv^2 to whole phases."""
 
 
+Balance = Literal["random", "round_robin", "least_connections"]
+"""How a caller chooses among endpoints, see :class:`Policy`."""
+
+
 class Outcome(IntEnum):
     """How a request ended, by cause. The first two are successes; denied and rate limited are never retried."""
 
@@ -107,17 +111,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class Service:
-    """Something that is called by name and served by pods.
+    """Something that is called by name and served by pods; its callers choose among them (:class:`Policy`).
 
-    ``balance``: ``random`` (kube-proxy iptables: every endpoint with the same probability), ``round_robin`` (Traefik:
-    weighted, earliest deadline first), ``least_connections`` (fewest in flight, first in the list on a tie).
-    ``sticky``: a client (a closed user; of an open source every request is a new client) keeps to one endpoint.
     Without endpoints a call fails at once with :attr:`Outcome.NO_ENDPOINT`.
     """
 
     name: str
-    balance: Literal["random", "round_robin", "least_connections"] = "random"
-    sticky: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ class PodStation:
     connection is refused. ``cpu_weight`` is the CFS weight (cpu.shares of the request), ``cpu_limit`` the quota in
     cores (inf: none) with periods at ``cfs_phase + k * 100 ms``. ``idle_cores`` are used at all times. Memory in bytes:
     ``memory_base + memory_per_request * requests in the pod + memory_growth * age`` (growth in bytes per second).
-    ``disk`` serves the instructions that name no disk. ``warm`` False: caches of its service start cold.
+    ``disk`` serves the instructions that name no disk. ``warm``: what it has cached survives a restart.
     """
 
     name: str
@@ -161,6 +160,13 @@ class Policy:
     ``breaker_failures`` failures in a row open the breaker for ``breaker_open`` seconds (0: no breaker): calls are
     refused, then one trial is let through. ``hedge``: a second attempt starts after this long without an answer, the
     first answer wins. ``dial``: how long a connection to a machine that does not answer is tried.
+
+    ``balance`` is the way to one of the endpoints: ``random`` (kube-proxy in its iptables mode: pkg/proxy/iptables,
+    statistic mode random; weights apply), ``round_robin`` (weighted, earliest deadline first: traefik
+    pkg/server/service/loadbalancer/wrr; every call site counts for itself and begins anew when endpoints change),
+    ``least_connections`` (the pod with the fewest requests in flight, the first in the list on a tie). ``sticky``: a
+    client (a closed user; of an open source every request is a new client) keeps to one endpoint, chosen by rendezvous
+    hashing (Thaler, Ravishankar 1998), so that a change of endpoints moves only the clients of those that go.
     """
 
     timeout: float = math.inf
@@ -173,6 +179,8 @@ class Policy:
     breaker_open: float = 30.0
     hedge: float = math.inf
     dial: float = DIAL_TIMEOUT_S
+    balance: Balance = "random"
+    sticky: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,14 +218,19 @@ class Call:
 class Cache:
     """With probability ``hit_ratio`` skip the next ``skip`` instructions (what a miss costs).
 
-    ``service`` holds the cached data (-1: the service of this pod). After one of its pods starts cold, the ratio is
-    ``hit_ratio * (1 - exp(-age / warm_up))``; without endpoints everything misses.
+    ``service`` holds the cached data (-1: the service of this pod). Without endpoints everything misses, and so does a
+    look-up whose soft call has just failed. ``hit_ratio`` is that of a full cache. ``working_set`` (0: always full) is
+    the number of things it holds then, all asked for equally often: a cache that holds ``n`` of them answers
+    ``hit_ratio * n / working_set`` of the look-ups, and each other look-up for one of them stores it. So an empty cache
+    has hit ``hit_ratio * (1 - exp(-hit_ratio * k / working_set))`` of the look-ups after ``k`` of them (coupon
+    collector), which is the sooner the more traffic there is. A cache is full at time 0; a pod that starts cold later
+    takes its part of the contents with it: all if it is alone.
     """
 
     hit_ratio: float
     skip: int
     service: int = -1
-    warm_up: float = 0.0
+    working_set: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -344,6 +357,16 @@ class Program:
     def series(self) -> tuple[tuple[int, int], ...]:
         """(route, operation) pairs in order of first appearance: what measures are kept for."""
         return tuple(dict.fromkeys((source.route, operation) for source in self.sources for operation, _ in source.mix))
+
+    def working_sets(self) -> tuple[float, ...]:
+        """Per service, how much its cache holds when it is full: the largest working set of those who look there."""
+        largest = [0.0] * len(self.services)
+        for operation in self.operations:
+            for step in operation.instructions:
+                if isinstance(step, Cache):
+                    service = step.service if step.service >= 0 else operation.service
+                    largest[service] = max(largest[service], step.working_set)
+        return tuple(largest)
 
     def calls(self) -> Iterator[tuple[int, int, Call]]:
         """Every call site: operation index, position, instruction."""

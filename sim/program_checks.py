@@ -108,7 +108,7 @@ def _instruction(program: Program, at: str, instruction: Instruction) -> Iterato
         case Cache():
             yield from _share(at, hit_ratio=instruction.hit_ratio)
             yield from _index(at, "service", instruction.service, program.services, optional=True)
-            yield from _not_negative(at, skip=instruction.skip, warm_up=instruction.warm_up)
+            yield from _not_negative(at, skip=instruction.skip, working_set=instruction.working_set)
         case DiskIo():
             yield from _index(at, "disk", instruction.disk, program.disks, optional=True)
             yield from _not_negative(

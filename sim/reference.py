@@ -45,6 +45,7 @@ from sim.reference_requests import (
     FIRST_RESOURCE,
     SERVED,
     TIMER,
+    Balancer,
     ClientCall,
     Clock,
     Pod,
@@ -155,8 +156,17 @@ class ReferenceEngine:
         }
         self.endpoints: list[list[int]] = [[] for _ in program.services]
         self.weights: list[list[float]] = [[] for _ in program.services]
-        self.deadlines: list[list[float]] = [[] for _ in program.services]
-        self.cold_since = [-math.inf for _ in program.services]
+        self.balancers = {
+            (operation, position): Balancer(program.operations[call.operation].service, call.policy)
+            for operation, position, call in program.calls()
+        }
+        self.source_balancers = {
+            (index, service): Balancer(service, source.policy)
+            for index, source in enumerate(program.sources)
+            for service in {program.operations[operation].service for operation, _ in source.mix}
+        }
+        self.filled = [math.inf for _ in program.services]
+        self.working_sets = program.working_sets()
         self.pods: list[Pod] = []
         for pod in program.pods:
             self.add_pod(pod)
@@ -314,9 +324,16 @@ class ReferenceEngine:
         state = Pod(self, len(self.pods), pod)
         self.pods.append(state)
         self._begin_pod(state)
-        if not pod.warm:
-            self.cold_since[pod.service] = self.now
+        if self.now > 0.0:
+            self._start_cold(state)
         return state.slot
+
+    def _start_cold(self, pod: Pod) -> None:
+        """What the pod held of its service's cache is gone."""
+        service = pod.station.service
+        if not pod.station.warm:
+            running = sum(other.station.service == service and other.state in ("up", "draining") for other in self.pods)
+            self.filled[service] = min(self.filled[service], self.working_sets[service]) * ((running - 1) / running)
 
     def _begin_pod(self, pod: Pod) -> None:
         pod.state, pod.started, pod.stress, pod.oom_told = "up", self.now, 0.0, False
@@ -330,7 +347,9 @@ class ReferenceEngine:
     def set_endpoints(self, service: int, slots: Sequence[int], weights: Sequence[float] | None = None) -> None:
         self.endpoints[service] = list(slots)
         self.weights[service] = [1.0] * len(slots) if weights is None else list(weights)
-        self.deadlines[service] = [1.0 / weight for weight in self.weights[service]]
+        for balancer in (*self.balancers.values(), *self.source_balancers.values()):
+            if balancer.service == service:
+                balancer.deadlines = [1.0 / weight for weight in self.weights[service]]
 
     def kill_pod(self, slot: int, how: Literal["reset", "blackhole"] = "reset") -> None:
         pod = self.pods[slot]
@@ -375,7 +394,7 @@ class ReferenceEngine:
         if pod.state in ("dead", "blackhole"):
             self.recorder.before_change(pod)
             self._begin_pod(pod)
-            self.cold_since[pod.station.service] = self.now
+            self._start_cold(pod)
 
     def in_flight(self, slot: int) -> int:
         return self.pods[slot].in_flight
@@ -388,20 +407,20 @@ class ReferenceEngine:
 
     # ------------------------------------------------------------------------------------------- balancing and network
 
-    def balance(self, service: int, call: ClientCall, u: float) -> int:
+    def balance(self, call: ClientCall, u: float) -> int:
         """The endpoint for a new connection, -1 without any."""
-        slots, weights = self.endpoints[service], self.weights[service]
+        balancer = call.balancer
+        slots, weights = self.endpoints[balancer.service], self.weights[balancer.service]
         if not slots:
             return -1
-        spec = self.program.services[service]
-        if spec.sticky:
+        if balancer.sticky:
             return max(slots, key=lambda slot: mix(call.client, slot))
-        if spec.balance == "round_robin":
-            deadlines = self.deadlines[service]
+        if balancer.mode == "round_robin":
+            deadlines = balancer.deadlines
             chosen = min(range(len(slots)), key=lambda index: deadlines[index])
             deadlines[chosen] += 1.0 / weights[chosen]
             return slots[chosen]
-        if spec.balance == "least_connections":
+        if balancer.mode == "least_connections":
             return min(slots, key=lambda slot: self.pods[slot].in_flight)
         total = 0.0
         for weight in weights:
@@ -510,6 +529,7 @@ class ReferenceEngine:
             self,
             operation=operation,
             policy=self.source_policies[state.index],
+            balancer=self.source_balancers[state.index, self.program.operations[operation].service],
             key=mix(key, ROOT_CALL),
             client=client,
             root=root,

@@ -237,6 +237,7 @@ class Visit:
         self.pending = 0
         self.failed = SERVED
         self.degraded = False
+        self.lost = False  # a soft call has failed since the last look-up in a cache
         self.joining: Event | None = None
         self.gone = False
 
@@ -308,12 +309,16 @@ class Visit:
     def cache_hit(self, cache: Cache, counter: int) -> bool:
         engine = self.engine
         service = cache.service if cache.service >= 0 else self.pod.station.service
-        if cache.service >= 0 and not engine.endpoints[service]:
+        lost, self.lost = self.lost, False
+        if cache.service >= 0 and (lost or not engine.endpoints[service]):
             return False
-        ratio, since = cache.hit_ratio, engine.cold_since[service]
-        if since > -math.inf and cache.warm_up > 0.0:
-            ratio *= 1.0 - math.exp(-(engine.now - since) / cache.warm_up)
-        return uniform(self.key, counter) < ratio
+        u, holds = uniform(self.key, counter), engine.filled[service]
+        share = holds / cache.working_set if holds < cache.working_set else 1.0
+        if u < cache.hit_ratio * share:
+            return True
+        if u < cache.hit_ratio:
+            engine.filled[service] += 1.0
+        return False
 
     def calls(self, instruction: Call, counter: int) -> Steps:
         """The calls of one instruction."""
@@ -324,6 +329,7 @@ class Visit:
                 self.engine,
                 operation=instruction.operation,
                 policy=self.engine.policies[self.operation_index, counter >> STEP_BITS],
+                balancer=self.engine.balancers[self.operation_index, counter >> STEP_BITS],
                 key=mix(self.key, counter + 2 * repetition + 1),
                 client=self.client,
                 root=self.root,
@@ -361,6 +367,7 @@ class Visit:
         self.pending -= 1
         if status == DEGRADED or (status != SERVED and soft):
             self.degraded = True
+            self.lost = self.lost or status != DEGRADED
         elif status != SERVED and not self.failed:
             self.failed = status
         if self.joining is not None and self.pending == 0:
@@ -480,6 +487,7 @@ class ClientCall:
         engine: ReferenceEngine,
         operation: int,
         policy: PolicyState,
+        balancer: Balancer,
         key: int,
         client: int,
         root: Root,
@@ -491,7 +499,7 @@ class ClientCall:
         self.engine, self.clock = engine, engine.clock
         self.operation = engine.program.operations[operation]
         self.operation_index = operation
-        self.state, self.policy = policy, policy.policy
+        self.state, self.policy, self.balancer = policy, policy.policy, balancer
         self.key, self.client, self.root, self.parent, self.soft = key, client, root, parent, soft
         self.node, self.rtt = node, rtt
         self.attempt = 0
@@ -533,7 +541,7 @@ class ClientCall:
         """Choose an endpoint and open a connection to it."""
         engine = self.engine
         leg.active = True
-        slot = engine.balance(self.operation.service, self, uniform(self.key, self.counter(CALL_BALANCE, leg)))
+        slot = engine.balance(self, uniform(self.key, self.counter(CALL_BALANCE, leg)))
         if slot < 0:
             self.leg_failed(leg, NO_ENDPOINT)
             return
@@ -637,6 +645,14 @@ class ClientCall:
             self.parent = None
             self.state.forget(self)
             self.stop_attempt(orphan)
+
+
+class Balancer:
+    """A caller's way to a service: the turn of each endpoint in a round."""
+
+    def __init__(self, service: int, policy: Policy) -> None:
+        self.service, self.mode, self.sticky = service, policy.balance, policy.sticky
+        self.deadlines: list[float] = []
 
 
 class PolicyState:

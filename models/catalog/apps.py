@@ -22,6 +22,11 @@ class CallProfile(Entry):
     probability: float = Field(default=1.0, gt=0, le=1, description="share of requests that make them")
     soft: bool = Field(default=False, description="a failure degrades the answer instead of failing it")
     asynchronous: bool = Field(default=False, description="the request does not wait for it")
+    hit_ratio: float | None = Field(
+        default=None, ge=0, le=1, description="share of look-ups that a full cache answers; none: it holds no copies"
+    )
+    miss_calls: int = Field(default=1, ge=1, description="calls of the database that a look-up costs when it misses")
+    working_set: int = Field(default=2000, ge=1, description="things that the cache holds when it is full")
 
 
 class OperationProfile(Entry):
@@ -61,6 +66,7 @@ class AppProfile(Entry):
     startup_s: float = Field(ge=0, description="container start to ready")
     image_mb: float = Field(ge=0, description="compressed image size")
     mem_per_request_mib: float = Field(default=0.0, ge=0, description="memory that a request in flight adds")
+    mem_growth_mib_per_h: float = Field(default=0.0, ge=0, description="memory that a pod gains per hour (a leak)")
     operations: tuple[OperationProfile, ...] = ()
     streams: StreamProfile | None = None
     ref: str = Field(default="", description="key of the fact behind the demand")

@@ -61,6 +61,8 @@ def policies(draw: st.DrawFn) -> Policy:
         breaker_open=draw(st.sampled_from([0.2, 1.0])),
         hedge=draw(st.sampled_from([math.inf, math.inf, 0.1])),
         dial=draw(st.sampled_from([0.2, 30.0])),
+        balance=draw(st.sampled_from(["random", "round_robin", "least_connections"])),
+        sticky=draw(st.integers(0, 4)) == 0,
     )
 
 
@@ -106,7 +108,7 @@ def bodies(draw: st.DrawFn, callees: list[int], services: int) -> tuple[Any, ...
     body = draw(st.lists(instructions(callees, services), min_size=1, max_size=4))
     if len(body) > 1 and draw(st.integers(0, 3)) == 0:
         service = draw(st.integers(-1, services - 1))
-        body.insert(0, Cache(0.5, draw(st.integers(1, len(body) - 1)), service, draw(st.sampled_from([0.0, 1.0]))))
+        body.insert(0, Cache(0.5, draw(st.integers(1, len(body) - 1)), service, draw(st.sampled_from([0.0, 8.0]))))
     return tuple(body)
 
 
@@ -157,14 +159,7 @@ def programs(draw: st.DrawFn) -> Program:
             Node("a", draw(st.sampled_from([1.0, 1.5, 4.0])), nic=0),
             Node("b", draw(st.sampled_from([1.0, 2.0])), 1.25, nic=draw(st.sampled_from([-1, 1]))),
         ),
-        services=tuple(
-            Service(
-                f"service-{index}",
-                draw(st.sampled_from(["random", "round_robin", "least_connections"])),
-                sticky=draw(st.integers(0, 4)) == 0,
-            )
-            for index in range(services)
-        ),
+        services=tuple(Service(f"service-{index}") for index in range(services)),
         operations=tuple(
             Operation(
                 f"operation-{index}",
