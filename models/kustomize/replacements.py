@@ -78,9 +78,11 @@ def replace_fields(resources: ResMap, replacement: Mapping[str, Any], where: Whe
     if not found:
         raise AbsentError(Problem(where, f"nothing selected by {_shown(source)}", "check the source's kind and name"))
     try:
+        value = _source_value(found, source)
+        live = not (source.get("options") or {}).get("delimiter")
         for target in targets:
-            # looked up each time, for a target may be the source itself
-            _to_target(resources, target, _source_value(found, source))
+            # a whole field is looked up each time, for a target may be the source itself
+            _to_target(resources, target, _source_value(found, source) if live else value)
     except ValueError as error:
         raise RenderError(Problem(where, str(error), "check the path and the names in the objects")) from error
 
@@ -266,7 +268,8 @@ class _Places:
         if not matches(_yaml_text(wanted)):
             raise ValueError(f"an element made for {step!r} does not match it; write the plain value, not a pattern")
         items.append(made)
-        return self._matching(slot, step, rest)
+        place = _Slot(items, len(items) - 1)
+        return [place] if key == "" else self.find(place, rest)
 
 
 def _list(node: Tree, step: str) -> list[Tree]:

@@ -148,7 +148,10 @@ def _value(resources: ResMap, var: Var) -> Any:
                 )
             if isinstance(node, Scalar) and node.tag not in (INT, FLOAT, BOOL):
                 return node.text
-            return plain(node, top=False)
+            try:
+                return plain(node, top=False)
+            except ValueError as error:
+                raise RenderError(Problem(var.where, f"var {var.name}: {error}", "mend the value")) from error
     raise AbsentError(
         Problem(
             var.where,
