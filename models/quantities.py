@@ -42,6 +42,7 @@ def _amounts(item: KubeObject) -> Iterator[Path]:
         yield ("overhead", "podFixed")
     elif item.kind == "PersistentVolumeClaim":
         yield from (("spec", "resources", key) for key in ("requests", "limits"))
+        yield ("status", "allocatedResources")
     elif item.kind == "LimitRange":
         for index, _ in enumerate(_listed(dig(item.manifest, "spec", "limits"))):
             kinds = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
@@ -52,6 +53,10 @@ def _amounts(item: KubeObject) -> Iterator[Path]:
             for group in ("containers", "initContainers"):
                 for index, _ in enumerate(_listed(dig(item.manifest, *base, group))):
                     yield from ((*base, group, index, "resources", key) for key in ("requests", "limits"))
+        for group in ("containerStatuses", "initContainerStatuses"):
+            for index, _ in enumerate(_listed(dig(item.manifest, "status", group))):
+                yield ("status", group, index, "allocatedResources")
+                yield from (("status", group, index, "resources", key) for key in ("requests", "limits"))
 
 
 def _listed(value: Any) -> list[Any]:

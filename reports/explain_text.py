@@ -93,7 +93,7 @@ def _block(pod: PodAnswer) -> Iterator[str]:
 
 def _filled_in(pod: PodAnswer) -> Iterator[str]:
     for field, _, stored in pod.changes:
-        if any(part in field for part in _TOLD):
+        if any(part in field for part in _TOLD) and stored != 0:
             yield f"{field} = {stored}"
 
 
@@ -156,7 +156,7 @@ def _victims(pod: PodAnswer) -> Iterator[str]:
             yield f"{', '.join(item.victims)} on {item.node}{broken}"
     others = len(pod.displacements) - 1
     if others > 0:
-        yield f"{others} other nodes could be freed, at a higher price"
+        yield f"{others} other node{'s' if others > 1 else ''} could be freed too"
 
 
 def _volume(volume: str, provisioner: str) -> str:
@@ -168,7 +168,8 @@ def _summary(explanation: Explanation, refused: int) -> Iterator[str]:
     parts = [f"{count} {state}" for state, count in counted.items()]
     if refused:
         parts.append(f"{refused} other objects refused")
-    yield f"{len(explanation.pods)} pods to come: {', '.join(parts) or 'none'}"
+    count = len(explanation.pods)
+    yield f"{count} pod{'' if count == 1 else 's'} to come: {', '.join(parts) or 'none'}"
 
 
 def _place(origin: Origin) -> str:

@@ -17,6 +17,7 @@ from models.rules.priority import resolve_priority
 from models.rules.quota import hard_of
 from models.rules.usage import matching_keys
 from models.scheduler.config import KIND as SCHEDULER_CONFIGURATION
+from models.shapes import wrong_types
 from sim.platform.storage import claims_of
 from sim.platform.workloads import first_ordinal, generated, make_pod, pod_name
 
@@ -32,9 +33,12 @@ READ_KINDS: Final = frozenset(
 )
 """Kinds that change an answer whatever else there is; others count only where a quota counts them."""
 
-_NOT_CREATED: Final = frozenset(
-    {"Pod", "ResourceQuota", SCHEDULER_CONFIGURATION, "AdmissionConfiguration", "ResourceQuotaConfiguration"}
-)
+MAX_PODS: Final = 110
+"""Pods that a kubelet takes unless it is told otherwise (KubeletConfiguration ``maxPods``)."""
+
+_CONFIGURATIONS: Final = frozenset({SCHEDULER_CONFIGURATION, "AdmissionConfiguration", "ResourceQuotaConfiguration"})
+_TYPED_KINDS: Final = READ_KINDS - _CONFIGURATIONS
+_NOT_CREATED: Final = _CONFIGURATIONS | {"Pod", "ResourceQuota"}
 """Pods are created one by one, quotas are there from the start, and configurations are no objects of the API."""
 
 _FINISHED: Final = ("Succeeded", "Failed")
@@ -84,7 +88,7 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
     count towards the replicas of their controller, which brings only the missing ones. Raises InputError with every
     wrong type, unreadable amount and doubled name, or when nothing is to come.
     """
-    problems = [problem for item in rendered.objects for problem in _shape(item)]
+    problems = [problem for item in rendered.objects if item.kind in _TYPED_KINDS for problem in wrong_types(item)]
     if problems:
         raise InputError(problems)
     platform = read_platform(replace(rendered, objects=tuple(_named(rendered.objects))))
@@ -97,7 +101,8 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
         )
     if problems:
         raise InputError(problems)
-    nodes = nodes or tuple(KubeObject(item, Origin("--nodes", None, "derived")) for item in given)
+    supplied = (KubeObject(item, Origin("--nodes", None, "derived")) for item in given)
+    nodes = tuple(map(_with_pods, nodes or supplied))
     pods = platform.by_kind("Pod")
     existing = [item for item in pods if exists(item.manifest)]
     arrivals = tuple(_Expander(platform, [item.manifest for item in nodes]).arrivals())
@@ -253,6 +258,16 @@ def _named(objects: Iterable[KubeObject]) -> Iterator[KubeObject]:
         yield KubeObject({**item.manifest, "metadata": {**item.metadata, "name": name}}, item.origin)
 
 
+def _with_pods(node: KubeObject) -> KubeObject:
+    """The node with the kubelet's own limit of pods where it states amounts but not that one."""
+    status = node.manifest.get("status") or {}
+    side = "capacity" if status.get("allocatable") is None else "allocatable"
+    amounts = status.get(side)
+    if not amounts or "pods" in amounts:
+        return node
+    return KubeObject({**node.manifest, "status": {**status, side: {**amounts, "pods": MAX_PODS}}}, node.origin)
+
+
 def _as_stored(pod: Manifest, platform: Platform) -> Manifest:
     """An existing pod with what the API server had filled in when it was created."""
     stored = default_pod(pod)
@@ -288,8 +303,11 @@ def _notes(platform: Platform, nodes: Iterable[KubeObject], existing: Iterable[K
     known = set()
     for node in nodes:
         known.add(node.name)
+        written = platform.get("Node", "", node.name)
         if not node.get("status", "allocatable") and not node.get("status", "capacity"):
             yield f"node {node.name} ({node.origin}) states neither capacity nor allocatable: nothing fits on it"
+        elif written is not None and written.manifest is not node.manifest:
+            yield f"node {node.name} ({node.origin}) does not say how many pods it takes: {MAX_PODS}, as kubelets do"
     for pod in existing:
         if pod.spec.get("nodeName") and pod.spec["nodeName"] not in known:
             yield f"pod {pod.namespace}/{pod.name} ({pod.origin}) is on node {pod.spec['nodeName']}, which is not here"
@@ -309,46 +327,3 @@ def _doubles(platform: Platform) -> Iterator[Problem]:
         if earlier is not item:
             where = Where(item.origin.file, item.origin.line, "metadata.name")
             yield Problem(where, f"{item.key} is there twice, first in {earlier.origin}", "leave one of them out")
-
-
-_MAPS: Final = (("metadata",), ("spec",), ("status",), ("metadata", "labels"), ("metadata", "annotations"))
-_POD_SPECS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Pod": ("spec",),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), ("spec", "template", "spec")),
-}
-_POD_LISTS: Final = ("containers", "initContainers", "volumes", "tolerations", "topologySpreadConstraints")
-_COUNTS: Final = (("spec", "replicas"), ("spec", "parallelism"), ("spec", "completions"))
-
-
-def _shape(item: KubeObject) -> Iterator[Problem]:
-    """Fields of the wrong type on the ways that the rules walk."""
-
-    def wrong(path: tuple[str | int, ...], value: Any, wanted: str) -> Problem:
-        where = Where(item.origin.file, item.origin.line, ".".join(map(str, path)))
-        return Problem(
-            where, f"{value!r} of {item.kind} {item.name or '(no name)'} is not {wanted}", "see the API reference"
-        )
-
-    base = _POD_SPECS.get(item.kind)
-    maps = [*_MAPS, *([base, (*base[:-1], "metadata")] if base else [])]
-    if item.kind in READ_KINDS:
-        for path in maps:
-            value = dig(item.manifest, *path)
-            if value is not None and not isinstance(value, dict):
-                yield wrong(path, value, "a map")
-    for path in _COUNTS if base else ():
-        value = dig(item.manifest, *path)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            yield wrong(path, value, "a whole number of 0 or more")
-    for field in _POD_LISTS if base else ():
-        assert base is not None
-        value = dig(item.manifest, *base, field, default=[])
-        if not isinstance(value, list):
-            yield wrong((*base, field), value, "a list")
-            continue
-        for index, entry in enumerate(value):
-            if not isinstance(entry, dict):
-                yield wrong((*base, field, index), entry, "a map")
-            elif not isinstance(entry.get("resources") or {}, dict):
-                yield wrong((*base, field, index, "resources"), entry["resources"], "a map")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from models.errors import InputError, Problem, Where
 from models.objects import KubeObject, Manifest, dig
 from models.platform import Workload
 from models.rules.disruption import budgets_of
@@ -46,7 +47,7 @@ PRIORITY_FIELDS: Final = ("priority", "preemptionPolicy", "priorityClassName")
 def explain(stock: Stock, *, seed: int = 1) -> Explanation:
     """Answer for every pod to come, each after those before it; ``seed`` breaks the scheduler's ties.
 
-    Raises InputError for an unusable scheduler configuration, ValueError for an amount that no check foresaw.
+    Raises InputError for an unusable scheduler configuration, and for a value in a pod that no rule can read.
     """
     configurations = stock.platform.by_kind(KIND)
     profiles = read_profiles(configurations[0]) if configurations else {}
@@ -55,9 +56,18 @@ def explain(stock: Stock, *, seed: int = 1) -> Explanation:
     before = {_key(quota): used_of(quota) for quota in world.quotas.all()}
     objects = tuple(world.create(item) for item in stock.written)
     world.open()
-    pods = tuple(world.answer(arrival) for arrival in stock.arrivals)
+    pods = tuple(_answer(world, arrival) for arrival in stock.arrivals)
     quotas = tuple(_quota_stock(quota, before[_key(quota)], world.quotas) for quota in world.quotas.all())
     return Explanation(pods, objects, nodes, quotas, stock.ignored, stock.notes, seed)
+
+
+def _answer(world: _World, arrival: Arrival) -> PodAnswer:
+    try:
+        return world.answer(arrival)
+    except ValueError as error:
+        where = Where(arrival.origin.file, arrival.origin.line)
+        what = f"{_key(arrival.manifest)} cannot be explained: {error}"
+        raise InputError(Problem(where, what, "mend that value, here or in an object that concerns the pod")) from error
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,8 @@ class _World:
         counted = [*stock.existing, *waiting, *stored]
         self.quotas = QuotaBook(stock.of_kind("ResourceQuota"), counted, limited_resources(stock))
         self.live = {_key(pod): pod for pod in [*stock.existing, *waiting]}
-        self.refused_claims: dict[str, str] = {}
+        self.refused_claims: set[str] = set()
+        self.refused_workloads: dict[str, AdmissionAnswer] = {}
         self.volumes = Volumes.of(*(stock.of_kind(kind) for kind in _VOLUME_KINDS))
         self.snapshot = _snapshot(stock, self.volumes)
 
@@ -116,15 +127,18 @@ class _World:
             message, plugin = limit_range_error(manifest, ranges) or "", "LimitRanger"
         if not message:
             message, plugin = self.quotas.admit(manifest).message, "ResourceQuota"
-        if message and item.kind == "PersistentVolumeClaim":
-            self.refused_claims[_key(manifest)] = message
         admission = AdmissionAnswer(not message, plugin if message else "", message, quotas=lines)
+        if message and item.kind == "PersistentVolumeClaim":
+            self.refused_claims.add(_key(manifest))
+        elif message:
+            self.refused_workloads[f"{item.kind} {_key(manifest)}"] = admission
         return ObjectAnswer(item.key, item.origin, usage(manifest), admission)
 
     def answer(self, arrival: Arrival) -> PodAnswer:
         """Admit and schedule one pod, and change the cluster by it."""
         form = self._form(arrival)
-        admission = self._admit(arrival, form)
+        closed = self.refused_workloads.get(arrival.workload)
+        admission = closed if closed is not None else self._admit(arrival, form)
         answer = replace(form.answer, admission=admission)
         if not admission.admitted:
             return replace(answer, message=admission.message)
