@@ -307,6 +307,49 @@ def _counts(severity: int, fail_on: FailOn) -> bool:
 
 
 @app.command()
+def quota(
+    paths: Annotated[list[Path] | None, typer.Argument(help="the tree; default: that of the scenario")] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="propose the smallest quotas and defaults that refuse nothing")
+    ] = False,
+    max_rollouts: Annotated[int, typer.Option("--max-rollouts", min=1, help="rollouts that may run at once")] = 1,
+    margin: Annotated[str, typer.Option(help="what --suggest leaves free above every peak")] = "20%",
+    job_length: Annotated[str, typer.Option(help="how long a run of a Job lasts, at most its deadline")] = "10m",
+    scenario: Annotated[Path | None, typer.Option(help="take the hardware (and the tree) from this scenario")] = None,
+    nodes: Annotated[
+        list[str] | None, typer.Option(help="hardware as COUNTxMACHINE[:server], for example 3xm920q:server")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="folder for the Kustomize component; default: print it")
+    ] = None,
+    report_only: Annotated[bool, typer.Option(help="exit with 0 whatever is refused")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    seed: Annotated[int, typer.Option(help="seed for ties between nodes")] = 1,
+    fetch: FetchOption = False,
+    root: RootOption = None,
+) -> None:
+    """Every quota at rest and at its peak: rollouts, autoscalers, node loss, schedules; or the quotas that they need."""
+    from reports.commands.quota import quota_tree
+
+    fine = quota_tree(
+        paths or [],
+        scenario,
+        nodes or [],
+        suggest=suggest,
+        max_rollouts=max_rollouts,
+        margin=margin,
+        job_length=job_length,
+        output=output,
+        as_json=as_json,
+        seed=seed,
+        fetch=fetch,
+        root=root,
+    )
+    if not fine and not report_only:
+        raise typer.Exit(EXIT_THRESHOLD)
+
+
+@app.command()
 def explain(
     paths: Annotated[list[Path], typer.Argument(help="YAML files, folders or - (standard input)")],
     output_format: Annotated[ExplainFormat, typer.Option("--format", help="output format")] = ExplainFormat.text,
