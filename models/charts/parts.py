@@ -59,6 +59,8 @@ def workload(scope: Scope, part: Mapping[str, Any]) -> Manifest:
         spec = {"template": template, **(part.get("job") or {})}
         if kind == "CronJob":
             spec = {"schedule": str(part.get("schedule") or ""), "jobTemplate": {"spec": spec}}
+            if part.get("concurrency"):
+                spec["concurrencyPolicy"] = part["concurrency"]
     else:
         if kind != "DaemonSet":
             spec["replicas"] = part.get("replicas", 1)

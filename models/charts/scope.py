@@ -3,7 +3,7 @@
 ``${a.b}`` is a value of the release, ``${.fullname}`` a fact of the release itself, ``${a.b | c | "text"}`` the first
 of them that is not empty. A text that is nothing but one placeholder becomes the value with its type; when there is
 none, the key or the list item that holds it goes away. Inside longer text a missing value is empty. ``${a.b * 1.2}``
-is a number of the values times another, rounded down; ``a."b.c"`` is the key ``b.c`` below ``a``. In a map ``$if`` is
+is a number of the values times another, rounded; ``a."b.c"`` is the key ``b.c`` below ``a``. In a map ``$if`` is
 the condition for all of it, ``$or`` names what is taken instead of the map when it is not empty, ``$each`` (with
 ``$key``, ``$value``, ``$when``) makes one entry per entry of a map or list of values, and ``$yaml`` makes a text of
 what stands below it.
@@ -11,7 +11,6 @@ what stands below it.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -63,7 +62,7 @@ class Scope:
         path, _, factor = text.partition(" * ")
         value = self.get(path.strip())
         plain = isinstance(value, int | float) and not isinstance(value, bool)
-        return math.floor(value * float(factor)) if plain else None
+        return round(value * float(factor)) if plain else None
 
     def holds(self, condition: Any) -> bool:
         """Whether a condition is true: ``path``, ``!path``, ``path=text``, ``path!=text``, ``a | b``; a list: all."""
