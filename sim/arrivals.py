@@ -97,7 +97,11 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
     problems = [*check_quantities(platform), *_doubles(platform)]
     if given and nodes:
         problems.append(
-            Problem(Where(field="--nodes"), f"the files hold {len(nodes)} nodes already", "leave one of them out")
+            Problem(
+                Where(field="--nodes"),
+                f"the files hold nodes already, {nodes[0].name} for one",
+                "leave one of them out",
+            )
         )
     if problems:
         raise InputError(problems)
