@@ -138,7 +138,7 @@ class Platform:
         )
 
     def service_workloads(self, service: KubeObject) -> tuple[Workload, ...]:
-        """Workloads behind a Service; one without a selector (external name, manual endpoints) has none."""
+        """Workloads behind a Service. An external name of the cluster's own is followed; manual endpoints have none."""
         found = self._behind.get(service.key)
         return self._selected(service) if found is None else found
 
@@ -146,9 +146,20 @@ class Platform:
     def _behind(self) -> Mapping[ObjectKey, tuple[Workload, ...]]:
         return {item.key: self._selected(item) for item in self.services}
 
-    def _selected(self, service: KubeObject) -> tuple[Workload, ...]:
+    def alias(self, service: KubeObject) -> KubeObject | None:
+        """The Service of the cluster that an ExternalName Service stands for, None for any other."""
+        name = str(service.spec.get("externalName") or "").rstrip(".").lower()
+        parts = name.split(".")
+        if service.spec.get("type") != "ExternalName" or parts[2:3] != ["svc"]:
+            return None
+        return self.get("Service", parts[1], parts[0])
+
+    def _selected(self, service: KubeObject, hops: int = 5) -> tuple[Workload, ...]:
+        other = self.alias(service) if hops else None
+        if other is not None:
+            return self._selected(other, hops - 1)
         selector = mapping(service.spec.get("selector"))
-        if not selector:
+        if not selector or service.spec.get("type") == "ExternalName":
             return ()
         chosen = set_selector(selector)
         return tuple(
@@ -331,7 +342,8 @@ def _app(item: KubeObject, scaler: KubeObject | None) -> Workload:
 def _job(item: KubeObject) -> Workload:
     spec = mapping(item.get("spec", "jobTemplate", "spec")) if item.kind == "CronJob" else item.spec
     schedule = str(item.spec.get("schedule") or "") if item.kind == "CronJob" else ""
-    replicas = 0 if spec.get("suspend") is True else max(0, whole(spec.get("parallelism"), 1))
+    suspended = spec.get("suspend") is True or item.spec.get("suspend") is True
+    replicas = 0 if suspended else max(0, whole(spec.get("parallelism"), 1))
     return _workload(item, replicas, mapping(spec.get("template")), schedule=schedule)
 
 

@@ -14,6 +14,8 @@ from models.graph.schema import DEPENDENCY_KINDS, Strength
 from models.platform import Platform
 
 _PROPAGATING = DEPENDENCY_KINDS - {"routes-to", "guarded-by", "selects", "mounts"}
+ALIAS_RULES = frozenset({"external name", "endpoints", "endpoint slice"})
+"""Rules of edges from a Service to what it stands for."""
 _RUNNING = frozenset({"Workload", "Database", "Cache"})
 
 
@@ -98,6 +100,8 @@ def _state(
     if kind == "selects":
         behind = {target for _, target, edge in graph.out_edges(source, data=True) if edge["kind"] == "selects"}
         return Strength.HARD if behind <= hard else Strength.SOFT
+    if kind == "routes-to" and source.startswith("Service ") and data["rule"] in ALIAS_RULES:
+        return Strength.HARD if down else Strength.SOFT
     if kind == "mounts":
         own = {target for _, target, edge in graph.out_edges(source, data=True) if edge["rule"] == "claim template"}
         alone = data["rule"] != "claim template" or own <= hard
@@ -184,7 +188,13 @@ def _behind(graph: nx.MultiDiGraph[str], node: str) -> Iterable[str]:
     """The node itself when it runs pods, otherwise the workloads that a Service selects."""
     if graph.nodes[node]["role"] in _RUNNING:
         return (node,)
-    return [target for _, target, data in graph.out_edges(node, data=True) if data["kind"] == "selects"]
+    found = []
+    for _, target, data in graph.out_edges(node, data=True):
+        if data["kind"] == "selects":
+            found.append(target)
+        elif data["rule"] == "external name" and target.startswith("Service "):
+            found += [end for _, end, inner in graph.out_edges(target, data=True) if inner["kind"] == "selects"]
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import Any
 
 import networkx as nx
 
+from models.graph.aliases import alias_edges
 from models.graph.backups import backup_edges
 from models.graph.context import Context, Dangling
+from models.graph.databases import database_edges
 from models.graph.entry import entry_edges
 from models.graph.monitoring import chart_endpoint, monitoring_edges, scrapers
 from models.graph.netpol import Endpoint, Verdict, verdict
@@ -27,14 +29,24 @@ _NODES = """
     IngressRoute IngressRouteTCP IngressRouteUDP Ingress HTTPRoute GRPCRoute TLSRoute TCPRoute UDPRoute Gateway
     Middleware MiddlewareTCP TraefikService Service PersistentVolumeClaim PersistentVolume StorageClass Certificate
     Issuer ClusterIssuer TLSStore Secret ConfigMap Namespace ResourceQuota LimitRange PodDisruptionBudget
-    HorizontalPodAutoscaler NetworkPolicy CiliumNetworkPolicy PriorityClass ScheduledBackup Backup Schedule
-    ReplicationSource ReplicationDestination VolumeSnapshot VolumeSnapshotClass ServiceMonitor PodMonitor Probe
-    ScrapeConfig SealedSecret ExternalSecret HelmRelease HelmChart HelmChartConfig Node
+    HorizontalPodAutoscaler NetworkPolicy CiliumNetworkPolicy CiliumClusterwideNetworkPolicy PriorityClass
+    ScheduledBackup Backup Schedule ReplicationSource ReplicationDestination VolumeSnapshot VolumeSnapshotClass
+    ServiceMonitor PodMonitor Probe ScrapeConfig SealedSecret ExternalSecret HelmRelease HelmChart HelmChartConfig
+    Node
 """
 _NODE_KINDS = frozenset(_NODES.split())
 """Objects that are nodes whether or not an edge touches them; workloads are nodes anyway."""
 
 
+_RULES = (
+    entry_edges,
+    alias_edges,
+    structure_edges,
+    monitoring_edges,
+    reference_edges,
+    database_edges,
+    backup_edges,
+)
 _SCHEDULES = {
     "Schedule": ("spec", "schedule"),
     "ScheduledBackup": ("spec", "schedule"),
@@ -56,7 +68,7 @@ def build_graph(platform: Platform, *, overrides: Overrides | None = None) -> nx
     context = Context(platform)
     edges: dict[tuple[str, str, str], Edge] = {}
     dangling: dict[tuple[str, str, str], Dangling] = {}
-    for rules in (entry_edges, structure_edges, monitoring_edges, reference_edges, backup_edges):
+    for rules in _RULES:
         _collect(context, rules(context), edges, dangling)
     for source, target, kind in list(edges):
         if kind == "calls" and (source, target, "routes-to") in edges:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from models.graph.context import Context, Dangling, edge, id_of
 from models.graph.dns import Dns
@@ -12,6 +13,12 @@ from models.graph.schema import Edge, Evidence, Strength, node_id
 from models.objects import KubeObject
 from models.operators.make import mapping, maps
 
+_BACKENDS = {
+    **dict.fromkeys(("IngressRoute", "IngressRouteTCP", "IngressRouteUDP"), ".services"),
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"), ".backendRefs"),
+    "Ingress": ".backend",
+}
+"""The field below a rule of a route that names its backends; the rules of a tunnel name them themselves."""
 _GUARDED = ("IngressRoute", "IngressRouteTCP")
 
 
@@ -21,6 +28,7 @@ def entry_edges(context: Context) -> Iterator[Edge | Dangling]:
     yield from _edges(context)
     for route in context.routes:
         yield from _route(context, route)
+    yield from _lost_services(context)
     yield from _guards(context)
     yield from _middlewares(context)
 
@@ -93,21 +101,52 @@ def _route(context: Context, route: EntryRoute) -> Iterator[Edge | Dangling]:
                 route.host,
                 hosts=(route.host,),
             )
-    for backend in route.backends:
+    kind = route.object_id.partition(" ")[0]
+    below = _BACKENDS.get(kind, "") if not route.field.endswith("defaultBackend") else ""
+    for backend in (*route.backends, *route.mirrors):
         yield edge(
             route.object_id,
             backend.service,
             "routes-to",
-            "backend",
+            "mirror" if backend.mirror else "backend",
             route.origin,
-            f"{route.field}.services",
+            f"{route.field}{below}",
             f"{route.id} -> {backend.service.partition(' ')[2]}:{backend.port}",
+            strength=Strength.SOFT if backend.mirror else Strength.HARD,
             port=backend.port,
         )
         namespace, _, name = backend.service.partition(" ")[2].partition("/")
         if context.hosts.service(namespace, name) is None:
-            evidence = Evidence("backend", route.origin, f"{route.field}.services", f"{name}:{backend.port}")
+            evidence = Evidence("backend", route.origin, f"{route.field}{below}", f"{name}:{backend.port}")
             yield Dangling(route.object_id, backend.service, namespace, evidence)
+
+
+def _lost_services(context: Context) -> Iterator[Edge | Dangling]:
+    """TraefikServices that a route or another one names and that the tree does not have."""
+    for kind in ("IngressRoute", "TraefikService"):
+        for item in context.platform.by_kind(kind):
+            for field, entry in _named_services(item):
+                name = str(entry.get("name") or "")
+                if entry.get("kind") != "TraefikService" or not name or "@" in name:
+                    continue
+                space = str(entry.get("namespace") or item.namespace)
+                if context.platform.get("TraefikService", space, name) is None:
+                    target = node_id("TraefikService", space, name)
+                    evidence = Evidence("backend", item.origin, field, name)
+                    yield Edge(id_of(item), target, "routes-to", Strength.HARD, (evidence,))
+                    yield Dangling(id_of(item), target, space, evidence)
+
+
+def _named_services(item: KubeObject) -> Iterator[tuple[str, dict[str, Any]]]:
+    for index, route in enumerate(maps(item.spec.get("routes"))):
+        for number, entry in enumerate(maps(route.get("services"))):
+            yield f"spec.routes[{index}].services[{number}]", entry
+    for number, entry in enumerate(maps(mapping(item.spec.get("weighted")).get("services"))):
+        yield f"spec.weighted.services[{number}]", entry
+    mirroring = mapping(item.spec.get("mirroring"))
+    yield "spec.mirroring", mirroring
+    for number, entry in enumerate(maps(mirroring.get("mirrors"))):
+        yield f"spec.mirroring.mirrors[{number}]", entry
 
 
 def _guards(context: Context) -> Iterator[Edge | Dangling]:

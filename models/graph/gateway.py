@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from models.graph.middlewares import Headers, Middleware, Redirect, Rewrite
@@ -57,7 +58,7 @@ def _routes(
         if not section or entry.get("name") == section
     ]
     hosts = [str(host).lower() for host in items(item.spec.get("hostnames"))]
-    hosts = hosts or list(dict.fromkeys(str(entry.get("hostname") or "*").lower() for entry in listeners)) or ["*"]
+    hosts = hosts or list(dict.fromkeys(_listener_host(entry, protocol) for entry in listeners)) or ["*"]
     proxy = _proxy(context, gateway)
     for index, rule in enumerate(maps(item.spec.get("rules"))):
         backends = tuple(_backends(context, item, rule))
@@ -81,6 +82,13 @@ def _routes(
                 )
 
 
+def _listener_host(listener: Mapping[str, Any], protocol: str) -> str:
+    """The host that a listener serves; plain TCP and UDP have none and are called by the listener: ``tcp:postgres``."""
+    if protocol == "http" or listener.get("hostname"):
+        return str(listener.get("hostname") or "*").lower()
+    return f"{protocol}:{listener.get('name') or listener.get('port')}"
+
+
 def _proxy(context: RouteContext, gateway: KubeObject | None) -> Proxy | None:
     """The Service made for the Gateway where there is one, otherwise the proxy that serves its class."""
     if gateway is None:
@@ -101,6 +109,17 @@ def _backends(context: RouteContext, item: KubeObject, rule: Mapping[str, Any]) 
     for entry in references:
         space = str(entry.get("namespace") or item.namespace)
         yield context.backend(space, entry.get("name"), entry.get("port"), float(whole(entry.get("weight"), 1)))
+    total = float(sum(whole(entry.get("weight"), 1) for entry in references))
+    for entry in maps(rule.get("filters")):
+        mirror = mapping(entry.get("requestMirror"))
+        copied = mapping(mirror.get("backendRef"))
+        if entry.get("type") == "RequestMirror" and copied.get("name"):
+            part = mapping(mirror.get("fraction"))
+            share = whole(part.get("numerator"), 0) / max(whole(part.get("denominator"), 100), 1) if part else None
+            share = whole(mirror.get("percent"), 100) / 100 if share is None else share
+            space = str(copied.get("namespace") or item.namespace)
+            copy = context.backend(space, copied["name"], copied.get("port"), share * (total or 1.0))
+            yield replace(copy, mirror=True)
 
 
 def _guards(context: RouteContext, item: KubeObject, rule: Mapping[str, Any]) -> Iterator[Middleware]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.graph.context import Context, Dangling, edge, id_of
+from models.graph.environment import Setting
 from models.graph.netpol import Endpoint
+from models.graph.references import Source, target_edges
 from models.graph.schema import Edge, Evidence, Strength, node_id
 from models.objects import KubeObject
 from models.operators.make import items, mapping, maps, selector_of
 from models.operators.prometheus import GROUP
-from models.platform import Platform
+from models.platform import Platform, Workload
 
 _CHARTS = ("kube-prometheus-stack", "prometheus-operator", "prometheus", "victoria-metrics-k8s-stack", "k8s-monitoring")
 
@@ -53,12 +55,47 @@ def monitoring_edges(context: Context) -> Iterator[Edge | Dangling]:
     """What every scraper scrapes, and whom it sends alerts to."""
     platform = context.platform
     for scraper in scrapers(context):
-        for kind, prefix in (("ServiceMonitor", "serviceMonitor"), ("PodMonitor", "podMonitor"), ("Probe", "probe")):
+        for kind, prefix in _MONITORS.items():
             for monitor in platform.by_kind(kind, GROUP):
                 if _chosen(platform, scraper, monitor, prefix):
                     yield from _monitor(context, scraper, monitor)
         if scraper.resource is not None:
             yield from _alerting(context, scraper.resource)
+            yield from _remote(context, scraper.resource)
+
+
+_MONITORS = {
+    "ServiceMonitor": "serviceMonitor",
+    "PodMonitor": "podMonitor",
+    "Probe": "probe",
+    "ScrapeConfig": "scrapeConfig",
+}
+"""Kinds of monitors, and how the fields of a Prometheus that select them begin."""
+
+
+def _remote(context: Context, resource: KubeObject) -> Iterator[Edge | Dangling]:
+    """Where a Prometheus pushes its samples to, and where it reads old ones from."""
+    own = context.workloads_of.get(id_of(resource), ())
+    source = Source(id_of(resource), own[0] if own else None, resource.namespace)
+    for part, kind in (("remoteWrite", "ships-metrics-to"), ("remoteRead", "calls")):
+        for index, entry in enumerate(maps(resource.spec.get(part))):
+            url, field = str(entry.get("url") or ""), f"spec.{part}[{index}].url"
+            yield from target_edges(context, source, Setting("url", url, field, resource.origin), url, kind, "")
+
+
+def _scrape_config(context: Context, scraper: Scraper, item: KubeObject) -> Iterator[Edge | Dangling]:
+    """Static targets, and names that are looked up; what Kubernetes' own discovery would find is not guessed."""
+    own = context.workloads_of.get(scraper.node, ())
+    source = Source(scraper.node, own[0] if own else None, item.namespace)
+    named = [
+        (f"spec.{part}[{index}].{key}", str(target))
+        for part, key in (("staticConfigs", "targets"), ("dnsSDConfigs", "names"))
+        for index, entry in enumerate(maps(item.spec.get(part)))
+        for target in items(entry.get(key))
+    ]
+    for field, target in named:
+        setting = Setting("targets", target, field, item.origin)
+        yield from target_edges(context, source, setting, target, "scrapes", "")
 
 
 def _chosen(platform: Platform, scraper: Scraper, monitor: KubeObject, prefix: str) -> bool:
@@ -92,6 +129,9 @@ def _monitor(context: Context, scraper: Scraper, monitor: KubeObject) -> Iterato
     if monitor.kind == "Probe":
         yield from _probe(context, scraper, monitor)
         return
+    if monitor.kind == "ScrapeConfig":
+        yield from _scrape_config(context, scraper, monitor)
+        return
     for namespace in _namespaces(platform, monitor):
         if monitor.kind == "ServiceMonitor":
             for service in platform.services:
@@ -102,9 +142,11 @@ def _monitor(context: Context, scraper: Scraper, monitor: KubeObject) -> Iterato
                     found = True
                     yield _scrape(scraper, monitor, id_of(service), port, confidence)
         else:
+            ends = maps(monitor.spec.get("podMetricsEndpoints"))
             for workload in platform.select_workloads(namespace, selector):
+                if not _opens(workload, ends):
+                    continue
                 found = True
-                ends = maps(monitor.spec.get("podMetricsEndpoints"))
                 port = next((entry.get("port") or entry.get("targetPort") for entry in ends), None)
                 yield _scrape(scraper, monitor, context.node_of(workload), port, confidence)
     if not found:
@@ -129,6 +171,12 @@ def _has_port(service: KubeObject, endpoints: list[dict[str, Any]]) -> bool:
     return any(entry.get("targetPort") or str(entry.get("port")) in named for entry in endpoints)
 
 
+def _opens(workload: Workload, endpoints: list[dict[str, Any]]) -> bool:
+    """Whether some endpoint of a PodMonitor can be a port of the pods: a name needs a container port of that name."""
+    names = {str(entry.get("name")) for item in workload.containers for entry in maps(item.get("ports"))}
+    return any(entry.get("port") is None or str(entry["port"]) in names for entry in endpoints)
+
+
 def _scrape(scraper: Scraper, monitor: KubeObject, target: str, port: Any, confidence: float) -> Edge:
     field = "spec.endpoints" if monitor.kind == "ServiceMonitor" else "spec.podMetricsEndpoints"
     return edge(
@@ -145,7 +193,8 @@ def _scrape(scraper: Scraper, monitor: KubeObject, target: str, port: Any, confi
     )
 
 
-def _probe(context: Context, scraper: Scraper, monitor: KubeObject) -> Iterator[Edge]:
+def _probe(context: Context, scraper: Scraper, monitor: KubeObject) -> Iterator[Edge | Dangling]:
+    """The prober is scraped; what it looks at, it calls by itself."""
     url = str(mapping(monitor.spec.get("prober")).get("url") or "")
     host, _, port = url.partition(":")
     found = context.hosts.resolve(host, monitor.namespace) if host else None
@@ -155,6 +204,14 @@ def _probe(context: Context, scraper: Scraper, monitor: KubeObject) -> Iterator[
             scraper.node, found.service_id, "scrapes", "Probe", monitor.origin, "spec.prober.url", url,
             strength=Strength.SOFT, port=number,
         )  # fmt: skip
+        service = context.hosts.service(found.namespace, found.name)
+        behind = context.platform.service_workloads(service) if service is not None else ()
+        for workload in behind:
+            source = Source(context.node_of(workload), workload, monitor.namespace)
+            config = mapping(mapping(monitor.spec.get("targets")).get("staticConfig"))
+            for index, target in enumerate(items(config.get("static"))):
+                setting = Setting("static", str(target), f"spec.targets.staticConfig.static[{index}]", monitor.origin)
+                yield from target_edges(context, source, setting, str(target), "calls", "")
 
 
 def _alerting(context: Context, resource: KubeObject) -> Iterator[Edge | Dangling]:

@@ -90,18 +90,23 @@ def _direction(
         return Verdict(True)
     isolating: list[str] = []
     allowing: list[str] = []
+    target = peer if direction == "egress" else owner
     for policy, rules in _selecting(platform, owner, direction):
         name = f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
         isolating.append(name)
-        target = peer if direction == "egress" else owner
         for rule in rules:
             if _peer_matches(platform, policy, rule, peer, direction) and _port_matches(rule, port, protocol, target):
                 allowing.append(name)
                 break
-    for policy, rules in _cilium(platform, owner, direction):
+    for policy, spec in _cilium(platform, owner):
         name = f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
-        isolating.append(name)
-        if any(_cilium_allows(platform, policy, rule, peer, port, protocol, direction) for rule in rules):
+        allow, deny = maps(spec.get(direction)), maps(spec.get(f"{direction}Deny"))
+        if any(_cilium_hits(platform, policy, rule, peer, target, port, protocol, direction) for rule in deny):
+            reason = f"{direction}Deny of {name} covers this connection: it wins over whatever allows it"
+            return Verdict(False, (name,), direction, reason)
+        if (allow or deny) and mapping(spec.get("enableDefaultDeny")).get(direction) is not False:
+            isolating.append(name)
+        if any(_cilium_hits(platform, policy, rule, peer, target, port, protocol, direction) for rule in allow):
             allowing.append(name)
     if not isolating:
         return Verdict(True, reason=f"no policy restricts {direction} of these pods")
@@ -211,30 +216,46 @@ def _number(port: Any, target: Endpoint) -> int | None:
 # ---- Cilium
 
 
-def _cilium(platform: Platform, owner: Endpoint, direction: str) -> Iterator[tuple[KubeObject, list[dict[str, Any]]]]:
+def cilium_governs(platform: Platform, policy: KubeObject) -> tuple[Workload, ...]:
+    """Workloads whose pods a CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy selects."""
+    return tuple(
+        workload
+        for workload in platform.workloads
+        if policy.namespace in ("", workload.namespace)
+        and any(
+            _cilium_selects(platform, spec.get("endpointSelector"), Endpoint.of(workload), workload.namespace)
+            for spec in (policy.spec, *maps(policy.manifest.get("specs")))
+        )
+    )
+
+
+def _cilium(platform: Platform, owner: Endpoint) -> Iterator[tuple[KubeObject, Mapping[str, Any]]]:
+    """Every policy (each of its ``specs``) that selects the pods; deny rules come before what allows."""
     policies = platform.cilium_policies
-    for policy in (*policies.get(owner.namespace, ()), *policies.get("", ())):
-        for spec in [policy.spec, *maps(policy.manifest.get("specs"))]:
-            rules = maps(spec.get(direction))
-            if not rules or mapping(spec.get("enableDefaultDeny")).get(direction) is False:
-                continue
-            if _cilium_selects(platform, spec.get("endpointSelector"), owner, owner.namespace):
-                yield policy, rules
+    found = [
+        (policy, spec)
+        for policy in (*policies.get(owner.namespace, ()), *policies.get("", ()))
+        for spec in (policy.spec, *maps(policy.manifest.get("specs")))
+        if _cilium_selects(platform, spec.get("endpointSelector"), owner, owner.namespace)
+    ]
+    yield from sorted(found, key=lambda pair: not (pair[1].get("ingressDeny") or pair[1].get("egressDeny")))
 
 
-def _cilium_allows(
+def _cilium_hits(
     platform: Platform,
     policy: KubeObject,
     rule: Mapping[str, Any],
     peer: Endpoint,
+    target: Endpoint,
     port: int | str | None,
     protocol: str,
     direction: str,
 ) -> bool:
+    """Whether a rule covers the connection; an empty one covers none, one with ports alone covers every peer."""
     prefix = "from" if direction == "ingress" else "to"
     fields = [key for key in rule if key.startswith(prefix) and key not in ("toPorts",)]
     if not fields:
-        return bool(rule.get("toPorts")) and _cilium_ports(rule, port, protocol)
+        return bool(rule.get("toPorts")) and _cilium_ports(rule, port, protocol, target)
     home = policy.namespace or peer.namespace
     for field in fields:
         kind = field.removeprefix(prefix)
@@ -245,25 +266,40 @@ def _cilium_allows(
         elif kind in ("CIDR", "CIDRSet"):
             blocks = [entry if isinstance(entry, dict) else {"cidr": entry} for entry in items(rule[field])]
             hit = bool(peer.address) and any(_block_matches(block, peer) for block in blocks)
+        elif kind == "Services":
+            hit = any(_cilium_service(platform, mapping(entry.get("k8sService")), peer) for entry in maps(rule[field]))
         else:
             hit = kind == "FQDNs" and bool(peer.address)
-        if hit and _cilium_ports(rule, port, protocol):
+        if hit and _cilium_ports(rule, port, protocol, target):
             return True
     return False
+
+
+def _cilium_service(platform: Platform, named: Mapping[str, Any], peer: Endpoint) -> bool:
+    """Whether the peer's pods are behind a Service of ``toServices``."""
+    service = platform.get("Service", str(named.get("namespace") or ""), str(named.get("serviceName") or ""))
+    behind = platform.service_workloads(service) if service is not None else ()
+    return any(item.namespace == peer.namespace and item.label_sets == peer.label_sets for item in behind)
 
 
 def _entity(entities: list[Any], outside: bool) -> bool:
     return any(entry == "all" or entry == ("world" if outside else "cluster") for entry in entities)
 
 
-def _cilium_ports(rule: Mapping[str, Any], port: int | str | None, protocol: str) -> bool:
+def _cilium_ports(rule: Mapping[str, Any], port: int | str | None, protocol: str, target: Endpoint) -> bool:
     listed = [entry for group in maps(rule.get("toPorts")) for entry in maps(group.get("ports"))]
     if not listed or port is None:
         return True
-    return any(
-        str(entry.get("port")) in (str(port), "0") and str(entry.get("protocol") or "ANY") in (protocol, "ANY")
-        for entry in listed
-    )
+    number = _number(port, target)
+    for entry in listed:
+        if str(entry.get("protocol") or "ANY") not in (protocol, "ANY"):
+            continue
+        low = _number(entry.get("port"), target)
+        if str(entry.get("port")) in (str(port), "0"):
+            return True
+        if low is not None and number is not None and low <= number <= whole(entry.get("endPort"), low):
+            return True
+    return False
 
 
 def _cilium_selects(platform: Platform, selector: Any, endpoint: Endpoint, home: str) -> bool:

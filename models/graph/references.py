@@ -36,7 +36,7 @@ _PROMETHEUS = re.compile(r"(^|/)(prometheus|vmagent|agent|victoria-metrics)(:|@|
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """Who speaks: a node, the workload behind it where there is one, and its namespace."""
 
     node: str
@@ -48,22 +48,23 @@ def reference_edges(context: Context) -> Iterator[Edge | Dangling]:
     """Everything that the texts of workloads, data sources and hidden charts say."""
     spread = _spread(context)
     for workload in context.platform.workloads:
-        source = _Source(context.node_of(workload), workload, workload.namespace)
+        source = Source(context.node_of(workload), workload, workload.namespace)
         for setting in context.environment.settings(workload):
             if (workload.id, setting.name, setting.value) not in spread:
-                yield from _setting(context, source, setting)
+                yield from setting_edges(context, source, setting)
     yield from _datasources(context)
     yield from _hidden(context)
 
 
-def _setting(context: Context, source: _Source, setting: Setting) -> Iterator[Edge | Dangling]:
+def setting_edges(context: Context, source: Source, setting: Setting) -> Iterator[Edge | Dangling]:
+    """Everything that one variable, argument, file or field names."""
     if _NOT_CALLS.search(setting.name) and ".env" in setting.field:
         return
     if setting.name.endswith((".yml", ".yaml")) and source.workload and _scrapes(source.workload, setting.name):
         yield from _scrape_file(context, source, setting)
         return
     for mention in _mentions(setting):
-        yield from _mention(context, source, setting, mention)
+        yield from mention_edges(context, source, setting, mention)
 
 
 def _mentions(setting: Setting) -> Iterator[Mention]:
@@ -81,7 +82,8 @@ def _mentions(setting: Setting) -> Iterator[Mention]:
     yield from mentions(text)
 
 
-def _mention(context: Context, source: _Source, setting: Setting, mention: Mention) -> Iterator[Edge | Dangling]:
+def mention_edges(context: Context, source: Source, setting: Setting, mention: Mention) -> Iterator[Edge | Dangling]:
+    """The edge to one host, and that it is dangling when nothing serves it."""
     host = context.hosts.resolve(mention.host, source.namespace)
     key = f"{setting.name} {setting.field}"
     if host.kind == "service":
@@ -106,9 +108,7 @@ def _expected(setting: Setting, mention: Mention) -> bool:
     return mention.how == "key" and ".env" in setting.field and bool(_SURE_KEY.search(setting.name))
 
 
-def _call(
-    context: Context, source: _Source, setting: Setting, mention: Mention, host: Host, key: str
-) -> Iterator[Edge]:
+def _call(context: Context, source: Source, setting: Setting, mention: Mention, host: Host, key: str) -> Iterator[Edge]:
     service = context.hosts.service(host.namespace, host.name)
     if service is None:
         return
@@ -135,7 +135,7 @@ def _evidence(setting: Setting, mention: Mention, host: Host) -> Evidence:
     return Evidence(f"{rule} in {where}", setting.origin, setting.field, mention.text, confidence)
 
 
-def _outside(context: Context, source: _Source, setting: Setting, mention: Mention, host: Host) -> Iterator[Edge]:
+def _outside(context: Context, source: Source, setting: Setting, mention: Mention, host: Host) -> Iterator[Edge]:
     routes = context.route_hosts.get(host.name, ())
     if routes:
         own = context.workloads_of.get(source.node, ())
@@ -225,23 +225,23 @@ def _datasources(context: Context) -> Iterator[Edge | Dangling]:
     ]
     for item in datasource_maps(context.platform):
         for workload in grafanas:
-            source = _Source(context.node_of(workload), workload, workload.namespace)
+            source = Source(context.node_of(workload), workload, workload.namespace)
             for key, text in mapping(item.manifest.get("data")).items():
                 if isinstance(text, str):
                     setting = Setting(str(key), text, f"ConfigMap {item.name} data.{key}", item.origin)
-                    yield from _setting(context, source, setting)
+                    yield from setting_edges(context, source, setting)
 
 
 def _hidden(context: Context) -> Iterator[Edge | Dangling]:
     """What the values of charts say: HelmRelease and HelmChart objects, and charts that could not be had."""
     for node, (chart, namespace) in context.charts.items():
-        yield from _values(context, _Source(node, None, namespace), chart.values, chart.origin)
+        yield from _values(context, Source(node, None, namespace), chart.values, chart.origin)
     for chart in context.platform.rendered.missing:
         if chart.modelled and chart.values:
             made = [item for item in context.platform.workloads if _same_place(item.object.origin, chart.origin)]
             main = _main(context, made)
             if main is not None:
-                source = _Source(context.node_of(main), main, main.namespace)
+                source = Source(context.node_of(main), main, main.namespace)
                 yield from _values(context, source, chart.values, chart.origin)
     for kind in ("HelmRelease", "HelmChart", "HelmChartConfig"):
         for item in context.platform.by_kind(kind):
@@ -249,7 +249,7 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
             if isinstance(item.spec.get("valuesContent"), str):
                 values = _yaml(item.spec["valuesContent"])
             namespace = str(item.spec.get("targetNamespace") or item.namespace)
-            source = _Source(node_id(kind, item.namespace, item.name), None, namespace)
+            source = Source(node_id(kind, item.namespace, item.name), None, namespace)
             yield from _values(context, source, values, item.origin)
 
 
@@ -257,7 +257,7 @@ def _same_place(left: Origin, right: Origin) -> bool:
     return (left.file, left.line) == (right.file, right.line)
 
 
-def _values(context: Context, source: _Source, values: Any, origin: Origin) -> Iterator[Edge | Dangling]:
+def _values(context: Context, source: Source, values: Any, origin: Origin) -> Iterator[Edge | Dangling]:
     for path, text in _leaves(values, "values"):
         key = path.rpartition(".")[2]
         if key in _NOT_VALUES or _NOT_CALLS.search(key) or is_dashboard(key, text):
@@ -275,7 +275,7 @@ def _values(context: Context, source: _Source, values: Any, origin: Origin) -> I
                 or "." in mention.host
                 or context.hosts.resolve(mention.host, source.namespace).kind == "service"
             ):
-                yield from _mention(context, source, setting, mention)
+                yield from mention_edges(context, source, setting, mention)
 
 
 _NOT_VALUES = frozenset({"href", "repository", "image", "registry", "tag", "icon", "description", "homepage"})
@@ -300,34 +300,37 @@ def _scrapes(workload: Workload, file: str) -> bool:
     )
 
 
-def _scrape_file(context: Context, source: _Source, setting: Setting) -> Iterator[Edge | Dangling]:
+def _scrape_file(context: Context, source: Source, setting: Setting) -> Iterator[Edge | Dangling]:
     """A Prometheus configuration: static targets are scraped, alert managers called, remote writes pushed to."""
     config = mapping(_yaml(setting.value))
     for index, job in enumerate(maps(config.get("scrape_configs"))):
         for group in maps(job.get("static_configs")):
             for target in items(group.get("targets")):
-                yield from _target(context, source, setting, str(target), "scrapes", f"scrape_configs[{index}]")
+                yield from target_edges(context, source, setting, str(target), "scrapes", f"scrape_configs[{index}]")
     for group in maps(mapping(config.get("alerting")).get("alertmanagers")):
         for entry in maps(group.get("static_configs")):
             for target in items(entry.get("targets")):
-                yield from _target(context, source, setting, str(target), "calls", "alerting")
+                yield from target_edges(context, source, setting, str(target), "calls", "alerting")
     for part in ("remote_write", "remote_read"):
         for entry in maps(config.get(part)):
             kind = "ships-metrics-to" if part == "remote_write" else "calls"
-            yield from _target(context, source, setting, str(entry.get("url") or ""), kind, part)
+            yield from target_edges(context, source, setting, str(entry.get("url") or ""), kind, part)
 
 
-def _target(
-    context: Context, source: _Source, setting: Setting, text: str, kind: str, part: str
+def target_edges(
+    context: Context, source: Source, setting: Setting, text: str, kind: str, part: str
 ) -> Iterator[Edge | Dangling]:
+    """The edge of a given kind to what an address in a configuration of Prometheus means."""
     mention = next(iter(mentions(text, strip_comments=False)), None) or Mention(text, None, "", "", "key", text)
     host = context.hosts.resolve(mention.host, source.namespace)
     if host.kind not in ("service", "missing"):
+        if host.kind in ("external", "address") and mention.how in ("url", "host:port"):
+            yield from _outside(context, source, setting, mention, host)
         return
     service = context.hosts.service(host.namespace, host.name)
     if service is not None and source.workload in context.platform.service_workloads(service):
         return
-    field = f"{setting.field} {part}"
+    field = f"{setting.field} {part}".strip()
     yield edge(
         source.node, host.service_id, kind, "Prometheus configuration", setting.origin, field, text,
         strength=Strength.SOFT, confidence=0.95, port=mention.port,

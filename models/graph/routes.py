@@ -18,11 +18,15 @@ from models.platform import Platform
 
 @dataclass(frozen=True)
 class Backend:
-    """Where a route sends requests: Service id, port (a number where it could be told), share of the traffic."""
+    """Where a route sends requests: Service id, port (a number where it could be told), share of the traffic.
+
+    mirror: it gets copies whose answers nobody waits for.
+    """
 
     service: str
     port: int | str | None
     weight: float = 1.0
+    mirror: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class EntryRoute:
     record or a tunnel stands in front. external: reachable from the internet and not closed by an allow list of private
     networks. load_balancer: address of the proxy's Service. entry_service / entry_workload: ids of the proxy. internal:
     a service inside the proxy ("api@internal") when there is no backend. tls_secret / certificate: ids of what serves
-    TLS. object_id: the declaring object ("IngressRoute media/jellyfin").
+    TLS. object_id: the declaring object ("IngressRoute media/jellyfin"). mirrors: get copies of the requests.
     """
 
     id: str
@@ -56,6 +60,7 @@ class EntryRoute:
     field: str = ""
     internal: str = ""
     tunnel: str | None = None
+    mirrors: tuple[Backend, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +125,7 @@ class RouteContext:
     ) -> EntryRoute:
         """One route of ``item`` with everything that follows from host, proxy and middlewares."""
         guards = tuple(middlewares)
+        ends = tuple(backends)
         service = proxy.service_id if proxy else None
         exposure = self.dns.exposure(host, (item, *also), service)
         hinted = any(word in f"{item.name} {hint}".lower() for word in ("external", "public"))
@@ -136,7 +142,8 @@ class RouteContext:
             entry_workload=proxy.workload.id if proxy and proxy.workload else None,
             entry_points=entry_points,
             middlewares=guards,
-            backends=tuple(backends),
+            backends=tuple(end for end in ends if not end.mirror),
+            mirrors=tuple(end for end in ends if end.mirror),
             tls_secret=tls_secret,
             certificate=self.certificates.get(tls_secret) if tls_secret else None,
             namespace=item.namespace,

@@ -100,7 +100,7 @@ _ROLE_KINDS = {
     "Config": "ConfigMap",
     "Namespace": "Namespace",
     "Policy": """ResourceQuota LimitRange PodDisruptionBudget HorizontalPodAutoscaler NetworkPolicy PriorityClass
-        CiliumNetworkPolicy""",
+        CiliumNetworkPolicy CiliumClusterwideNetworkPolicy""",
     "Backup": "ScheduledBackup Backup Schedule ReplicationSource ReplicationDestination VolumeSnapshot",
     "Monitor": "ServiceMonitor PodMonitor Probe ScrapeConfig",
     "Edge": "Edge",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.graph.context import Context, Dangling, edge, id_of
+from models.graph.netpol import cilium_governs
 from models.graph.schema import Edge, Evidence, Strength, node_id
 from models.objects import KubeObject
 from models.operators.make import items, mapping, maps
@@ -26,6 +27,8 @@ def structure_edges(context: Context) -> Iterator[Edge | Dangling]:
 
 def _selects(context: Context) -> Iterator[Edge]:
     for service in context.platform.services:
+        if service.spec.get("type") == "ExternalName":
+            continue
         for workload in context.platform.service_workloads(service):
             yield _select(service, context.node_of(workload), ready=True)
         cluster = mapping(service.spec.get("selector")).get("cnpg.io/cluster")
@@ -189,7 +192,12 @@ def _database_references(item: KubeObject, found: dict[str, tuple[str, bool]]) -
         found[str(item.get("spec", "superuserSecret", "name"))] = ("spec.superuserSecret", False)
     stores = [("spec.backup.barmanObjectStore", item.get("spec", "backup", "barmanObjectStore"))]
     for index, cluster in enumerate(maps(item.spec.get("externalClusters"))):
-        stores.append((f"spec.externalClusters[{index}].barmanObjectStore", cluster.get("barmanObjectStore")))
+        place = f"spec.externalClusters[{index}]"
+        stores.append((f"{place}.barmanObjectStore", cluster.get("barmanObjectStore")))
+        for key in ("password", "sslKey", "sslCert", "sslRootCert"):
+            name = mapping(cluster.get(key)).get("name")
+            if name:
+                found.setdefault(str(name), (f"{place}.{key}", False))
     for field, store in stores:
         for provider in ("s3Credentials", "azureCredentials", "googleCredentials"):
             for entry in mapping(mapping(store).get(provider)).values():
@@ -274,6 +282,10 @@ def _governed(context: Context) -> Iterator[Edge]:
         for item in policies:
             for workload in platform.select_workloads(item.namespace, mapping(item.spec.get("podSelector"))):
                 yield _by(context, workload, item, "network policy", "spec.podSelector")
+    for policies in platform.cilium_policies.values():
+        for item in policies:
+            for workload in cilium_governs(platform, item):
+                yield _by(context, workload, item, "Cilium policy", "spec.endpointSelector")
 
 
 def _by(context: Context, workload: Workload, item: KubeObject, rule: str, field: str) -> Edge:

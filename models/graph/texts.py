@@ -21,14 +21,16 @@ _KEYED = re.compile(
     r"([a-z0-9](?:[a-z0-9.\-]*[a-z0-9])?)(?::(\d{1,5}))?(?=['\"\s,;)]|$)",
     re.IGNORECASE,
 )
+_NAMED = r"['\"]?([a-z0-9][\w.\-]*)['\"]?"
 _COMMANDS = (
-    re.compile(r"\b(?:nc|ncat|netcat)\s+(?:-\w+\s+(?:\d+\s+)?)*([a-z0-9][\w.\-]*)\s+(\d{1,5})\b", re.IGNORECASE),
+    re.compile(rf"\b(?:nc|ncat|netcat|telnet)\s+(?:-\w+\s+(?:\d+\s+)?)*{_NAMED}\s+['\"]?(\d{{1,5}})\b", re.IGNORECASE),
     re.compile(r"/dev/tcp/([a-z0-9][\w.\-]*)/(\d{1,5})\b", re.IGNORECASE),
-    re.compile(r"\b(?:nslookup|getent hosts|ping(?: -\w+(?: \d+)?)*)\s+([a-z0-9][\w.\-]*)()", re.IGNORECASE),
-    re.compile(r"(?:^|\s)(?:-h|--host(?:name)?)[\s=]+([a-z0-9][\w.\-]*)()", re.IGNORECASE),
+    re.compile(rf"\b(?:nslookup|getent hosts|ping(?: -\w+(?: \d+)?)*)\s+{_NAMED}()", re.IGNORECASE),
+    re.compile(rf"\b(?:until|while\s+!)\s+(?:host|dig)\s+{_NAMED}()", re.IGNORECASE),
+    re.compile(rf"(?:^|\s)(?:-h|--host(?:name)?)[\s=]+{_NAMED}()", re.IGNORECASE),
 )
 _COMMENT = re.compile(r"^\s*(?:#|//|;|--\s).*$", re.MULTILINE)
-_SHELL_VARIABLE = re.compile(r"\$(?:\((\w+)\)|\{(\w+)(?::?-[^{}]*)?\}|(\w+))")
+_SHELL_VARIABLE = re.compile(r"\$(?:\((\w+)\)|\{(\w+)(?::?-([^{}]*))?\}|(\w+))")
 _LIMIT = 200_000
 
 
@@ -64,16 +66,17 @@ def mentions(text: str, *, strip_comments: bool = True) -> Iterator[Mention]:
             taken.append(match.span())
             port = _port(match[3]) or _scheme_port(match[1])
             yield Mention(match[2], port, match[1].lower(), match[4] or "", "url", _shown(match))
+    for pattern in _COMMANDS:
+        for match in pattern.finditer(text):
+            if free(match):
+                taken.append(match.span())
+                how = "cluster" if ".svc" in match[1] else "command"
+                yield Mention(match[1].rstrip("."), _port(match[2]), "", "", how, match[0].strip())
     if ".svc" in text:
         for match in _CLUSTER.finditer(text):
             if free(match):
                 taken.append(match.span())
                 yield Mention(match[1], _port(match[2]), "", "", "cluster", match[0])
-    for pattern in _COMMANDS:
-        for match in pattern.finditer(text):
-            if free(match):
-                taken.append(match.span())
-                yield Mention(match[1], _port(match[2]), "", "", "command", match[0].strip())
     if ":" in text:
         for match in _HOST_PORT.finditer(text):
             if free(match) and not match[1].replace(".", "").isdigit():
@@ -85,10 +88,15 @@ def mentions(text: str, *, strip_comments: bool = True) -> Iterator[Mention]:
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """``$(NAME)`` as the kubelet expands it and ``$NAME``/``${NAME}`` as a shell does; unknown names stay."""
+    """``$(NAME)`` as the kubelet expands it, ``$NAME`` and ``${NAME:-default}`` as a shell does; unknown names stay."""
     if "$" not in text:
         return text
-    return _SHELL_VARIABLE.sub(lambda match: values.get(match[1] or match[2] or match[3], match[0]), text)
+
+    def value(match: re.Match[str]) -> str:
+        found = values.get(match[1] or match[2] or match[4])
+        return found if found is not None else (match[3] or match[0])
+
+    return _SHELL_VARIABLE.sub(value, text)
 
 
 def _port(text: str | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from models.graph.matchers import Match, parse_rule
@@ -150,6 +150,6 @@ def _backends(
     if mirroring.get("name"):
         yield from _backends(context, mirroring, space, weight, inside)
     for mirror in maps(mirroring.get("mirrors")):
-        yield from _backends(
-            context, {**mirror, "weight": 1}, space, weight * whole(mirror.get("percent"), 0) / 100, inside
-        )
+        share = weight * whole(mirror.get("percent"), 0) / 100
+        for copy in _backends(context, {**mirror, "weight": 1}, space, share, inside):
+            yield replace(copy, mirror=True)

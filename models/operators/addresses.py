@@ -32,7 +32,10 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class AddressPool:
-    """A pool of addresses: ranges as written, whether it assigns by itself, and which Services may use it."""
+    """A pool of addresses: ranges as written, whether it assigns by itself, and which Services may use it.
+
+    ``spaces``: selectors of namespaces. ``whole_blocks``: false leaves out addresses that end in .0 and .255.
+    """
 
     key: ObjectKey
     ranges: tuple[tuple[int, int, int], ...]
@@ -40,19 +43,31 @@ class AddressPool:
     priority: int
     namespaces: frozenset[str]
     selectors: tuple[Mapping[str, object], ...]
+    spaces: tuple[Mapping[str, object], ...] = ()
+    whole_blocks: bool = True
 
     def addresses(self) -> Iterator[str]:
         """The pool's addresses in order."""
         for version, first, last in self.ranges:
             for number in range(first, last + 1):
                 address = ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number)
-                yield str(address)
+                if self.whole_blocks or not str(address).endswith((".0", ".255")):
+                    yield str(address)
 
-    def accepts(self, service: KubeObject) -> bool:
-        """Whether the pool may serve the Service at all."""
-        if self.namespaces and service.namespace not in self.namespaces:
-            return False
-        return not self.selectors or any(selector_of(entry).matches(service.labels) for entry in self.selectors)
+    def accepts(self, service: KubeObject, spaces: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether the pool may serve the Service at all. ``spaces``: labels of the namespaces."""
+        if self.namespaces or self.spaces:
+            here = {**spaces.get(service.namespace, {}), "kubernetes.io/metadata.name": service.namespace}
+            named = service.namespace in self.namespaces
+            if not named and not any(selector_of(entry).matches(here) for entry in self.spaces):
+                return False
+        # Cilium's selectors may name the Service itself by two labels of their own.
+        labels = {
+            **service.labels,
+            "io.kubernetes.service.namespace": service.namespace,
+            "io.kubernetes.service.name": service.name,
+        }
+        return not self.selectors or any(selector_of(entry).matches(labels) for entry in self.selectors)
 
 
 def address_pools(objects: Iterable[KubeObject]) -> tuple[AddressPool, ...]:
@@ -69,6 +84,8 @@ def address_pools(objects: Iterable[KubeObject]) -> tuple[AddressPool, ...]:
                     whole(allocation.get("priority"), 0) or 2**31,
                     frozenset(str(name) for name in items(allocation.get("namespaces"))),
                     tuple(maps(allocation.get("serviceSelectors"))),
+                    tuple(maps(allocation.get("namespaceSelectors"))),
+                    item.spec.get("avoidBuggyIPs") is not True,
                 )
             )
         elif item.kind == "CiliumLoadBalancerIPPool" and item.spec.get("disabled") is not True:
@@ -113,6 +130,7 @@ def load_balancer_addresses(objects: Iterable[KubeObject]) -> dict[ObjectKey, tu
     Fixed addresses are taken first; the others get the first free address of a pool, Services in tree order.
     """
     listed = list(objects)
+    spaces = {item.name: item.labels for item in listed if item.kind == "Namespace"}
     services = [item for item in listed if item.kind == "Service" and item.spec.get("type") == "LoadBalancer"]
     pools = address_pools(listed)
     result: dict[ObjectKey, tuple[str, ...]] = {item.key: _asked(item) for item in services}
@@ -127,7 +145,7 @@ def load_balancer_addresses(objects: Iterable[KubeObject]) -> dict[ObjectKey, tu
             continue
         group = next((item.annotations[key] for key in _SHARED if item.annotations.get(key)), "")
         address = shared.get(group) if group else None
-        address = address or _first_free(item, pools, taken)
+        address = address or _first_free(item, pools, taken, spaces)
         if address:
             taken.add(address)
             result[item.key] = (address,)
@@ -147,10 +165,12 @@ def _asked(item: KubeObject) -> tuple[str, ...]:
     return addresses or tuple(str(entry) for entry in items(item.spec.get("externalIPs")))
 
 
-def _first_free(item: KubeObject, pools: Iterable[AddressPool], taken: set[str]) -> str | None:
+def _first_free(
+    item: KubeObject, pools: Iterable[AddressPool], taken: set[str], spaces: Mapping[str, Mapping[str, str]]
+) -> str | None:
     wanted = next((item.annotations[key] for key in _POOL if item.annotations.get(key)), "")
     for pool in pools:
-        if (pool.key.name == wanted) if wanted else (pool.auto and pool.accepts(item)):
+        if (pool.key.name == wanted) if wanted else (pool.auto and pool.accepts(item, spaces)):
             for address in islice(pool.addresses(), 65536):
                 if address not in taken:
                     return address

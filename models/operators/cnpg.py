@@ -61,6 +61,7 @@ def _cluster(item: KubeObject) -> Iterator[KubeObject]:
     yield from _services(item, by)
     yield from _secrets(item, by)
     yield from _budgets(item, by)
+    yield from _pod_monitor(item, by, {"cnpg.io/cluster": item.name, "cnpg.io/podRole": "instance"})
     for number in range(1, instances(item) + 1):
         for template in claim_templates(item):
             suffix = str(template["metadata"]["name"]).removeprefix("pgdata")
@@ -128,6 +129,22 @@ def _secrets(item: KubeObject, by: str) -> Iterator[KubeObject]:
     ):
         if not certificates.get(field):
             yield secret(item, f"{item.name}-{suffix}", keys, by=by)
+
+
+def _pod_monitor(item: KubeObject, by: str, selector: dict[str, str]) -> Iterator[KubeObject]:
+    """The PodMonitor of a cluster or pooler that asks for one (``pkg/specs/podmonitor.go`` of the operator)."""
+    monitoring = mapping(item.spec.get("monitoring"))
+    if monitoring.get("enablePodMonitor") is not True:
+        return
+    yield derived(
+        item,
+        "PodMonitor",
+        item.name,
+        by=by,
+        api_version="monitoring.coreos.com/v1",
+        labels={"cnpg.io/cluster": str(selector.get("cnpg.io/cluster") or item.get("spec", "cluster", "name") or "")},
+        spec={"selector": {"matchLabels": selector}, "podMetricsEndpoints": [{"port": "metrics"}]},
+    )
 
 
 def _budgets(item: KubeObject, by: str) -> Iterator[KubeObject]:
@@ -271,3 +288,4 @@ def _pooler(item: KubeObject) -> Iterator[KubeObject]:
         },
     )
     yield service(item, item.name, {"pgbouncer": PORT}, labels, by=by, labels=labels)
+    yield from _pod_monitor(item, by, labels)
