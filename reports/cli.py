@@ -328,7 +328,7 @@ def quota(
     fetch: FetchOption = False,
     root: RootOption = None,
 ) -> None:
-    """Every quota at rest and at its peak: rollouts, autoscalers, node loss, schedules; or the quotas that they need."""
+    """Every quota at rest and at its peak (rollouts, autoscalers, node loss, jobs), or the quotas that it takes."""
     from reports.commands.quota import quota_tree
 
     fine = quota_tree(

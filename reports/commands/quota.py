@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sim.quotas.verdicts import QuotaView
     from sim.standing import Standing
 
+_WIDTH = 200
+"""Columns of a table: no cell is folded, whatever the terminal."""
+
 
 def quota_tree(
     paths: Sequence[Path],
@@ -136,11 +139,9 @@ def _view_content(standing: Standing, view: QuotaView, assumed: Assumed) -> dict
 
 def _print_view(standing: Standing, view: QuotaView, assumed: Assumed) -> None:
     from rich.console import Console
-    from rich.markup import escape
 
     from reports.commands.inspect import make_table
 
-    console = Console(highlight=False, soft_wrap=True)
     if not view.rows:
         typer.echo("no ResourceQuota in this tree; stowplan quota --suggest proposes one per namespace")
     else:
@@ -150,8 +151,7 @@ def _print_view(standing: Standing, view: QuotaView, assumed: Assumed) -> None:
             if bad
             else f"none of the {len(view.rows)} quota keys refuses anything"
         )
-        table = make_table("Quotas", "namespace/quota", "key", "hard", "at rest", "peak", "free", "verdict", "peak is")
-        table.columns[1].justify = table.columns[6].justify = table.columns[7].justify = "left"
+        table = _wide(make_table("Quotas", "quota", "key", "hard", "at rest", "peak", "free", "verdict", "peak by"))
         for row in view.rows:
             item = row.peaks
             table.add_row(
@@ -162,9 +162,12 @@ def _print_view(standing: Standing, view: QuotaView, assumed: Assumed) -> None:
                 str(item.peak.use),
                 f"{row.free:.0%}",
                 row.verdict,
-                escape(item.peak.what),
+                item.peak.driver,
             )
-        console.print(table)
+        Console(highlight=False, width=_WIDTH).print(table)
+        for row in view.rows:
+            for peak in row.over:
+                typer.echo(f"above {row.peaks.quota}'s {row.peaks.key} of {row.peaks.hard}: {peak.use}, {peak.what}")
     for refusal in view.restarts:
         typer.echo(f"refused at the next restart: {refusal.workload}: {refusal.message}")
     for verdict in view.rollouts:
@@ -242,12 +245,10 @@ def _proposal_content(standing: Standing, proposal: Proposal, wrong: Sequence[st
 
 def _print_proposal(proposal: Proposal) -> None:
     from rich.console import Console
-    from rich.markup import escape
 
     from reports.commands.inspect import make_table
 
-    table = make_table("Proposed quotas", "namespace/quota", "key", "hard", "at rest", "peak", "peak is")
-    table.columns[1].justify = table.columns[5].justify = "left"
+    table = _wide(make_table("Proposed quotas", "quota", "key", "hard", "at rest", "peak", "peak by"))
     for quota in proposal.quotas:
         for item in quota.limits:
             table.add_row(
@@ -256,9 +257,18 @@ def _print_proposal(proposal: Proposal) -> None:
                 str(item.hard),
                 str(item.rest),
                 str(item.peak.use),
-                escape(item.peak.what),
+                item.peak.driver,
             )
-    Console(highlight=False, soft_wrap=True).print(table)
+    Console(highlight=False, width=_WIDTH).print(table)
+
+
+def _wide(table: Any) -> Any:
+    """No cell is folded; words are left-justified."""
+    for column in table.columns:
+        column.no_wrap = True
+        if column.header in ("key", "verdict", "peak by"):
+            column.justify = "left"
+    return table
 
 
 def _print_notes(standing: Standing, proposal: Proposal, wrong: Sequence[str]) -> None:

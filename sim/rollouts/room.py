@@ -180,8 +180,8 @@ class Room:
     def _room_for_all(self) -> bool:
         """Whether no choice of nodes can leave a pod without one.
 
-        All pods that may still come, put where they do most harm beside what is there now, can fill so many of the nodes
-        that a pod may use, resource by resource; one more node than that, and there is always one left.
+        All pods that may still come, put where they do most harm beside what is there now, can fill so many of the
+        nodes that a pod may use, resource by resource; one more node than that, and there is always one left.
         """
         start = State(tuple(item.machine.start for item in self.members))
         if any(at.waiting for at in start.standings):

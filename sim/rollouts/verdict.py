@@ -56,7 +56,8 @@ class RolloutVerdict:
         if self.verdict in ("completes", "undecided"):
             after = "" if self.seconds is None else f" after {self.seconds:.0f} s"
             return f"{self.verdict}{after}"
-        because = "; ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
+        alone = len(self.workloads) == 1
+        because = "; ".join(reason if alone else f"{name}: {reason}" for name, reason in self.reasons.items())
         return f"{self.verdict} because {because}"
 
 
