@@ -104,6 +104,10 @@ class CompiledEngine:
             filled = self.layout.services[station.service] + at.S_FILLED
             F[filled] = min(F[filled], self.working_sets[station.service]) * ((running - 1) / running)
 
+    def cache_contents(self, service: int) -> float:
+        """How many things the cache of a service holds; inf while it is full."""
+        return float(self.memory.F[self.layout.services[service] + at.S_FILLED])
+
     def _pods_of(self, service: int) -> list[int]:
         return [slot for slot, station in enumerate(self.stations) if station.service == service]
 
