@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from models.charts import merge_values
 from models.documents import read_documents
 from models.errors import InputError
+from models.gitops.appsets import application_set, gaps_of
 from models.gitops.folders import Tree, read_file, render_folder
 from models.gitops.overlay import lay_over
 from models.gitops.releases import Release, release_objects
@@ -20,8 +20,6 @@ from models.operators.make import items, mapping, maps
 from models.render import walk
 
 GROUP = "argoproj.io"
-_FIELD = re.compile(r"\{\{-?\s*(?:index\s+)?\.?([\w.\-]+)(?:\[(\d+)\]|\s+(\d+))?\s*(?:\|[^{}]*)?-?\}\}")
-_DNS = re.compile(r"[^a-z0-9-]+")
 _KUSTOMIZE = {
     "images": "images",
     "namePrefix": "namePrefix",
@@ -31,160 +29,21 @@ _KUSTOMIZE = {
     "components": "components",
     "commonLabels": "commonLabels",
     "commonAnnotations": "commonAnnotations",
+    "replicas": "replicas",
 }
 
 
 def applications(tree: Tree, item: KubeObject) -> Iterator[KubeObject]:
-    """The Application itself, or those that an ApplicationSet generates."""
+    """The Application itself, or those that an ApplicationSet generates, and the set when it hides something."""
     if item.group != GROUP:
         return
     if item.kind == "Application":
         yield item
     elif item.kind == "ApplicationSet":
-        for values in generated(tree, item):
-            template = fill(item.get("spec", "template"), values)
-            metadata = {"namespace": item.namespace, **mapping(dig(template, "metadata"))}
-            manifest = {"apiVersion": item.api_version, "kind": "Application", "metadata": metadata}
-            yield KubeObject({**manifest, "spec": mapping(dig(template, "spec"))}, item.origin)
-
-
-def generated(tree: Tree, item: KubeObject) -> list[dict[str, Any]]:
-    """The parameters that the generators of an ApplicationSet produce, in order."""
-    generators = maps(item.spec.get("generators"))
-    return [values for generator in generators for values in _generate(tree, generator, {})]
-
-
-def _generate(tree: Tree, generator: Mapping[str, Any], outer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if "list" in generator:
-        elements = [dict(element) for element in maps(dig(generator, "list", "elements"))]
-    elif "git" in generator:
-        elements = _git(tree, mapping(fill(generator["git"], outer) if outer else generator["git"]))
-    elif "clusters" in generator:
-        # The cluster that the tree is for is the only one that can be known.
-        server = "https://kubernetes.default.svc"
-        elements = [{"name": "in-cluster", "nameNormalized": "in-cluster", "server": server}]
-    elif "matrix" in generator:
-        elements = _matrix(tree, maps(dig(generator, "matrix", "generators")))
-    elif "merge" in generator:
-        elements = _merge(tree, mapping(generator["merge"]))
-    else:
-        elements = []
-    kind = next(iter(generator), "")
-    extra = dig(generator, kind, "values")
-    if isinstance(extra, dict):
-        elements = [{**element, "values": fill(extra, element)} for element in elements]
-    return elements
-
-
-def _matrix(tree: Tree, generators: list[Any]) -> list[dict[str, Any]]:
-    if len(generators) != 2:
-        return []
-    found = []
-    for left in _generate(tree, generators[0], {}):
-        found += [merge_values(left, right) for right in _generate(tree, generators[1], left)]
-    return found
-
-
-def _merge(tree: Tree, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    keys = [str(key) for key in items(settings.get("mergeKeys"))]
-    lists = [_generate(tree, generator, {}) for generator in maps(settings.get("generators"))]
-    if not lists:
-        return []
-
-    def key_of(element: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(str(_value(element, key)) for key in keys)
-
-    base = {key_of(element): element for element in lists[0]}
-    for element in itertools.chain.from_iterable(lists[1:]):
-        if key_of(element) in base:
-            base[key_of(element)] = merge_values(base[key_of(element)], element)
-    return list(base.values())
-
-
-def _git(tree: Tree, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if not is_this_repository(tree.repository, str(settings.get("repoURL") or "")):
-        return []
-    found: dict[str, dict[str, Any]] = {}
-    entries = maps(settings.get("directories"))
-    excluded = [str(entry.get("path") or "") for entry in entries if entry.get("exclude") is True]
-    folders = _folders(tree) if entries else []
-    for entry in entries:
-        if entry.get("exclude") is not True:
-            for folder in folders:
-                if _glob(folder, str(entry.get("path") or "")) and not any(_glob(folder, text) for text in excluded):
-                    found.setdefault(folder, {"path": _path_facts(folder)})
-    elements = list(found.values())
-    for entry in maps(settings.get("files")):
-        for file in _files(tree):
-            if _glob(file.relative_to(tree.repository).as_posix(), str(entry.get("path") or "")):
-                elements += _file_elements(tree, file)
-    return elements
-
-
-def _folders(tree: Tree) -> list[str]:
-    return [folder.relative_to(tree.repository).as_posix() for folder in walk(tree.repository)][1:]
-
-
-def _files(tree: Tree) -> Iterator[Path]:
-    for folder in walk(tree.repository):
-        yield from (file for file in sorted(folder.iterdir()) if file.is_file())
-
-
-def _glob(path: str, pattern: str) -> bool:
-    """Go's ``path.Match``, with ``**`` for any number of segments; ``*`` does not cross a slash."""
-    text = re.escape(pattern.strip("/")).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*")
-    return re.fullmatch(text.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"), path) is not None
-
-
-def _path_facts(folder: str) -> dict[str, Any]:
-    base = folder.rpartition("/")[2]
-    return {
-        "path": folder,
-        "basename": base,
-        "basenameNormalized": _DNS.sub("-", base.lower()).strip("-"),
-        "segments": folder.split("/"),
-    }
-
-
-def _file_elements(tree: Tree, file: Path) -> list[dict[str, Any]]:
-    if not file.is_file() or not file.resolve().is_relative_to(tree.repository):
-        return []
-    name = file.relative_to(tree.repository).as_posix()
-    try:
-        contents = [document.value for document in read_documents(file, display=name)]
-    except InputError:
-        return []
-    folder = name.rpartition("/")[0]
-    facts = {**_path_facts(folder), "filename": file.name}
-    entries = [entry for value in contents for entry in (value if isinstance(value, list) else [value])]
-    return [{**entry, "path": facts} for entry in entries if isinstance(entry, dict)]
-
-
-def fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """A template with ``{{path.basename}}`` and ``{{ .path.basename }}`` replaced; unknown names stay as they are."""
-    if isinstance(value, str):
-        return _FIELD.sub(lambda match: _text(values, match), value) if "{{" in value else value
-    if isinstance(value, dict):
-        return {fill(key, values): fill(item, values) for key, item in value.items()}
-    if isinstance(value, list):
-        return [fill(item, values) for item in value]
-    return value
-
-
-def _text(values: Mapping[str, Any], match: re.Match[str]) -> str:
-    found = _value(values, match[1])
-    index = match[2] or match[3]
-    if index is not None:
-        entries = found.get("segments") if isinstance(found, dict) else found
-        found = entries[int(index)] if isinstance(entries, list) and int(index) < len(entries) else None
-    if isinstance(found, dict) and "path" in found:
-        # Without goTemplate, {{path}} is the folder's path itself.
-        found = found["path"]
-    return match[0] if found is None or isinstance(found, dict | list) else str(found)
-
-
-def _value(values: Mapping[str, Any], name: str) -> Any:
-    return values[name] if name in values else dig(dict(values), *name.split("."))
+        made, gaps = application_set(tree, item)
+        yield from made
+        if gaps:
+            yield item
 
 
 def sources(item: KubeObject) -> list[dict[str, Any]]:
@@ -195,12 +54,14 @@ def sources(item: KubeObject) -> list[dict[str, Any]]:
 
 def application_objects(tree: Tree, item: KubeObject, roots: Container[str] = ()) -> Iterator[Rendered]:
     """What each source of an Application deploys, except folders of ``roots`` that it deploys as they stand."""
+    if item.kind == "ApplicationSet":
+        yield gaps_of(tree, item)
+        return
     listed = sources(item)
     named = {str(source["ref"]): source for source in listed if source.get("ref")}
     for source in listed:
         if source.get("chart"):
-            release = _release(tree, item, source, named)
-            yield release_objects(tree, release)
+            yield _release_objects(tree, item, source, named)
         elif source.get("path") and (source.get("kustomize") or str(source["path"]).strip("/") not in roots):
             yield from _path_source(tree, item, source, named)
 
@@ -215,9 +76,12 @@ def _path_source(
         yield Rendered((), (Missing("repository", what, item.origin, "it is another repository", "its objects"),))
     elif folder.is_file():
         yield read_file(tree, folder)
+    elif source.get("plugin") is not None:
+        what = f"{path} through plugin {mapping(source['plugin']).get('name', '')}".rstrip()
+        entry = Missing("plugin", what, item.origin, "it is a program that would have to be run", "all its objects")
+        yield Rendered((), (entry,))
     elif (folder / "Chart.yaml").is_file():
-        release = _release(tree, item, source, named, folder)
-        yield release_objects(tree, release)
+        yield _release_objects(tree, item, source, named, folder)
     else:
         directory = mapping(source.get("directory"))
         recurse = directory.get("recurse") is True
@@ -226,7 +90,25 @@ def _path_source(
         fields = mapping(source.get("kustomize"))
         over = {ours: fields.get(theirs) for theirs, ours in _KUSTOMIZE.items()}
         over["images"] = [_image(entry) for entry in items(over["images"])]
+        over["replicas"] = [_replicas(entry) for entry in maps(over["replicas"])]
+        if fields.get("labelWithoutSelector") is True and over["commonLabels"]:
+            over["labels"] = [{"pairs": over.pop("commonLabels")}]
+        yield Rendered((), tuple(_jsonnet(tree, folder, item, recurse=recurse)))
         yield lay_over(found, over, repository=tree.repository, base=folder, origin=item.origin)
+
+
+def _jsonnet(tree: Tree, folder: Path, item: KubeObject, *, recurse: bool) -> Iterator[Missing]:
+    """The files of a folder that Argo CD would evaluate with Jsonnet."""
+    for directory in walk(folder) if recurse else (folder,):
+        for file in sorted(directory.glob("*.jsonnet")):
+            name = file.relative_to(tree.repository).as_posix()
+            yield Missing("generator", name, item.origin, "Jsonnet is not evaluated", "the objects that it makes")
+
+
+def _replicas(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A replica override; Argo CD takes the count as text, too."""
+    count = str(entry.get("count") or "0")
+    return {"name": str(entry.get("name") or ""), "count": int(count) if count.isdigit() else 0}
 
 
 def _image(entry: Any) -> Any:
@@ -242,13 +124,31 @@ def _image(entry: Any) -> Any:
     return {key: value for key, value in result.items() if value}
 
 
+def _release_objects(
+    tree: Tree, item: KubeObject, source: Mapping[str, Any], named: Mapping[str, Any], folder: Path | None = None
+) -> Rendered:
+    """The objects of a chart source, and the value files that are not here."""
+    release, absent = _release(tree, item, source, named, folder)
+    made = release_objects(tree, release)
+    reason = "this value file is not in the tree"
+    hides = f"what its values change in release {release.release}"
+    entries = tuple(Missing("file", name, item.origin, reason, hides) for name in absent)
+    return Rendered(made.objects, made.missing + entries, made.roots)
+
+
 def _release(
     tree: Tree, item: KubeObject, source: Mapping[str, Any], named: Mapping[str, Any], folder: Path | None = None
-) -> Release:
+) -> tuple[Release, list[str]]:
+    """The release that a source asks for, and the names of the value files that cannot be read."""
     helm = mapping(source.get("helm"))
     values: dict[str, Any] = {}
-    for name in items(helm.get("valueFiles")):
-        values = merge_values(values, _value_file(tree, str(name), folder, named))
+    absent: list[str] = []
+    for name in map(str, items(helm.get("valueFiles"))):
+        content = _value_file(tree, name, folder, named)
+        if content is not None:
+            values = merge_values(values, content)
+        elif helm.get("ignoreMissingValueFiles") is not True:
+            absent.append(name)
     values = merge_values(values, _yaml_map(helm.get("values")))
     values = merge_values(values, mapping(helm.get("valuesObject")))
     for parameter in maps(helm.get("parameters")):
@@ -257,7 +157,7 @@ def _release(
     url = str(source.get("repoURL") or "")
     if folder is None and "://" not in url and url:
         url = f"oci://{url}"
-    return Release(
+    release = Release(
         name=name,
         repo="" if folder else url,
         version="" if folder else str(source.get("targetRevision") or ""),
@@ -268,9 +168,10 @@ def _release(
         local=folder,
         include_crds=helm.get("skipCrds") is not True,
     )
+    return release, absent
 
 
-def _value_file(tree: Tree, name: str, folder: Path | None, named: Mapping[str, Any]) -> dict[str, Any]:
+def _value_file(tree: Tree, name: str, folder: Path | None, named: Mapping[str, Any]) -> dict[str, Any] | None:
     base: Path | None = folder
     if name.startswith("$"):
         reference, _, name = name[1:].partition("/")
@@ -280,11 +181,11 @@ def _value_file(tree: Tree, name: str, folder: Path | None, named: Mapping[str, 
         base, name = tree.repository, name[1:]
     file = (base / name).resolve() if base is not None else None
     if file is None or not file.is_file() or not file.is_relative_to(tree.repository):
-        return {}
+        return None
     try:
         documents = read_documents(file)
     except InputError:
-        return {}
+        return None
     value = documents[0].value if documents else None
     return value if isinstance(value, dict) else {}
 
@@ -303,9 +204,12 @@ def _yaml_map(text: Any) -> dict[str, Any]:
 
 
 def set_value(path: str, value: Any) -> dict[str, Any]:
-    """A map with ``value`` at a dotted path, as ``helm --set`` makes it (without lists)."""
+    """A map with ``value`` at a dotted path, as ``helm --set`` makes it; ``a[1].b`` makes a list."""
     keys = [key.replace("\0", ".") for key in path.replace("\\.", "\0").split(".") if key]
     result: Any = value
     for key in reversed(keys):
-        result = {key: result}
+        name, *indices = re.split(r"\[(\d{1,3})\]", key)
+        for index in reversed(indices[::2]):
+            result = [*[None] * int(index), result]
+        result = {name: result} if name else result
     return result if isinstance(result, dict) else {}

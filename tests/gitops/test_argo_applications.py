@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from models.gitops import render_whole
-from models.gitops.argo import generated
+from models.gitops.appsets import generated
 from models.gitops.folders import Tree
 from models.helm import ChartSource
 from models.objects import KubeObject, Rendered
