@@ -32,6 +32,7 @@ def check_tree(
     """Print all findings that are not accepted; returns them, worst first. Raises InputError."""
     from sim.checks import codes, run_checks
     from sim.checks.accepted import read_accepted, split
+    from sim.checks.check import subject_of
 
     known = codes()
     unknown_codes(only, known)
@@ -39,7 +40,8 @@ def check_tree(
     file = accepted or find_accepted(paths or _trees_of(scenario))
     entries = read_accepted(file, known) if file is not None else ()
     found = [item for item in run_checks(standing) if not only or item.code in only]
-    remaining, waived = split(found, entries, datetime.date.today(), str(file or ""))
+    subjects = {subject_of(item) for item in standing.platform.objects}
+    remaining, waived = split(found, entries, datetime.date.today(), str(file or ""), subjects)
     if as_json:
         content = {
             "schema": "stowplan/check/v1",

@@ -28,6 +28,7 @@ from sim.checks import (
 )
 from sim.checks.check import Check
 from sim.checks.look import Look
+from sim.checks.temper import made_at_run_time, tempered
 from sim.standing import Standing
 
 _MODULES = (
@@ -71,5 +72,6 @@ def run_checks(standing: Standing) -> list[Finding]:
         own = check.findings(look)
         found += own
         told |= {(code, item.subject) for code in check.replaces for item in own}
-    found += [item for item in look.graph_findings if (item.code, item.subject) not in told]
+    graph = [item for item in look.graph_findings if (item.code, item.subject) not in told]
+    found += [tempered(look, item) for item in graph if not made_at_run_time(look, item)]
     return sorted(found, key=lambda item: item.sort_key)

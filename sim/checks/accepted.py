@@ -70,9 +70,17 @@ def read_accepted(path: Path, codes: Collection[str]) -> tuple[Acceptance, ...]:
 
 
 def split(
-    findings: Iterable[Finding], entries: Sequence[Acceptance], today: datetime.date, file: str
+    findings: Iterable[Finding],
+    entries: Sequence[Acceptance],
+    today: datetime.date,
+    file: str,
+    subjects: Collection[str] = (),
 ) -> tuple[list[Finding], list[tuple[Finding, Acceptance]]]:
-    """Findings that still count, and those that are accepted. Entries that expired or cover nothing are findings."""
+    """Findings that still count, and those that are accepted.
+
+    An entry that expired is a finding, and so is one that covers nothing although its subject is in the tree
+    (``subjects``: what the tree has): a file serves several trees, each of them a part of the platform.
+    """
     valid = [entry for entry in entries if entry.until is None or today <= entry.until]
     open_findings: list[Finding] = []
     accepted: list[tuple[Finding, Acceptance]] = []
@@ -87,6 +95,8 @@ def split(
         if id(entry) in used:
             continue
         expired = entry not in valid
+        if not expired and (entry.subject == "*" or not any(fnmatchcase(name, entry.subject) for name in subjects)):
+            continue
         open_findings.append(
             Finding(
                 "ACCEPTED-STALE",

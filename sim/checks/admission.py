@@ -112,6 +112,7 @@ def priority_class_missing(look: Look) -> Iterator[Defect]:
         workload = restart.workload
         name = dig(dict(workload.pod_spec), "priorityClassName", default="")
         hidden = look.unseen("")
+        other = look.declared_elsewhere("PriorityClass", name)
         yield Defect(
             f"A pod of {workload.id} is refused when it is created again: "
             + (
@@ -121,10 +122,14 @@ def priority_class_missing(look: Look) -> Iterator[Defect]:
             ),
             workload.object,
             f"{pod_field(workload)}.priorityClassName",
-            (restart.message, *(f"not read: {item}" for item in hidden)),
+            (
+                restart.message,
+                *([f"the repository has it at {other}, outside of this tree"] if other else []),
+                *(f"not read: {item}" for item in hidden[:3]),
+            ),
             f"add the PriorityClass {name}, or leave priorityClassName out",
             pod_patch(workload, {"priorityClassName": None, "priority": None, "preemptionPolicy": None}),
-            Severity.WARNING if hidden else None,
+            Severity.INFO if other else Severity.WARNING if hidden else None,
         )
 
 

@@ -257,18 +257,26 @@ def _beside(look: Look, node: str, source: str, item: KubeObject | None) -> str:
     """Why a copy goes when the data goes; "" when it does not, or when that is not known."""
     data = _data_claims(look, node)
     local = [storage for claim in data if (storage := storage_of(look, claim)).kind == "local"]
+    workload = look.platform.workload_by_id.get(source)
+    targets = [claim for claim, _ in look.mounted(workload)] if workload is not None else []
+    own = next((claim for claim in targets if subject_of(claim) in {subject_of(other) for other in data}), None)
+    if own is not None and not _takes_snapshot(look, workload):
+        return f"it is written to the volume of the data ({own.name})"
     if item is None or not local:
         return ""
     if item.kind == "VolumeSnapshot":
         return f"a snapshot on the disk of its volume ({local[0].says})"
     if item.kind == "ScheduledBackup":
         return _scheduled_beside(look, item, data)
-    workload = look.platform.workload_by_id.get(source)
-    if workload is None:
-        return ""
-    if any("VolumeSnapshot" in setting.value for setting in look.context.environment.settings(workload)):
+    if _takes_snapshot(look, workload):
         return f"a snapshot on the disk of its volume ({local[0].says})"
-    return _same_node(look, [claim for claim, _ in look.mounted(workload)], data)
+    return _same_node(look, targets, data)
+
+
+def _takes_snapshot(look: Look, workload: Workload | None) -> bool:
+    """Whether a job asks for snapshots instead of writing copies itself."""
+    settings = look.context.environment.settings(workload) if workload is not None else ()
+    return any("VolumeSnapshot" in setting.value for setting in settings)
 
 
 def _scheduled_beside(look: Look, item: KubeObject, data: list[KubeObject]) -> str:
@@ -296,12 +304,9 @@ def _same_node(look: Look, targets: list[KubeObject], data: list[KubeObject]) ->
     """Why the volumes that a copy goes to share the fate of the data."""
     if not targets:
         return ""
-    own = {subject_of(claim) for claim in data}
     where = {storage.node for claim in data if (storage := storage_of(look, claim)).kind == "local"}
     for claim in targets:
         storage = storage_of(look, claim)
-        if subject_of(claim) in own:
-            return f"it is written to the volume of the data ({claim.name})"
         if storage.kind != "local":
             return ""
         single = look.standing.hardware_known and len(look.standing.cluster.nodes) == 1

@@ -68,7 +68,7 @@ def budgets_overlap(look: Look) -> Iterator[Defect]:
             for workload in _selected(look, budget):
                 selecting.setdefault(workload.id, []).append(budget)
     for name, budgets in selecting.items():
-        if len(budgets) < 2:
+        if len({budget.name for budget in budgets}) < 2:
             continue
         yield Defect(
             f"Pods of {name} have {len(budgets)} disruption budgets: none of them can be evicted, a drain never ends",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from models.findings import Finding
 from models.graph.analysis import context_of
@@ -13,6 +15,7 @@ from models.graph.findings import findings as graph_findings
 from models.objects import KubeObject, Manifest
 from models.operators.make import mapping, maps
 from models.platform import Platform, Workload
+from models.render import walk
 from models.scheduler.nodefilters import matches_node, taint_filter
 from models.scheduler.nodeinfo import NodeInfo, parse_node
 from models.scheduler.podinfo import PodSpec, parse_spec
@@ -23,6 +26,11 @@ from sim.platform.workloads import first_ordinal, make_pod
 from sim.standing import Standing
 
 _MOST_PODS = 100
+_MOST_FILES = 3000
+_LARGEST_FILE = 1_000_000
+_SHARED_KINDS = frozenset({"PriorityClass", "StorageClass", "VolumeSnapshotClass", "ServiceAccount"})
+_KIND = re.compile(r"^kind:\s*[\"']?(\w+)", re.MULTILINE)
+_NAME = re.compile(r"^\s+name:\s*[\"']?([\w.\-]+)", re.MULTILINE)
 _WRITTEN = frozenset({"manifest", "generated", "chart"})
 
 
@@ -124,6 +132,35 @@ class Look:
     def unseen(self, namespace: str) -> tuple[str, ...]:
         """What could hold objects of the namespace and was not read: charts, remote files, releases."""
         return tuple(dict.fromkeys([*self._unseen_anywhere, *self._unseen_in.get(namespace, ())]))
+
+    def sparse(self, namespace: str) -> bool:
+        """Whether other pods than the tree's run there: the cluster's own, or those of another tree altogether."""
+        return namespace == "kube-system" or not any(item.namespace == namespace for item in self.platform.workloads)
+
+    def declared_elsewhere(self, kind: str, name: str) -> str:
+        """``file:line`` of an object that the repository has and this tree leaves out; "" when it has none.
+
+        Names are compared as written, before any kustomization changes them.
+        """
+        return self._elsewhere.get((kind, name), "")
+
+    @cached_property
+    def _elsewhere(self) -> Mapping[tuple[str, str], str]:
+        """Cluster-wide objects and ServiceAccounts of all files below the repository, read when a rule first asks."""
+        found: dict[tuple[str, str], str] = {}
+        for base in self.platform.rendered.lines.bases:
+            for file in _manifests(Path(base)):
+                try:
+                    text = file.read_text(encoding="utf-8")
+                except (OSError, UnicodeDecodeError):
+                    continue
+                line = 1
+                for part in re.split(r"^---.*\n", text, flags=re.MULTILINE):
+                    kind, name = _KIND.search(part), _NAME.search(part)
+                    if kind is not None and name is not None and kind[1] in _SHARED_KINDS:
+                        found.setdefault((kind[1], name[1]), f"{file.relative_to(base).as_posix()}:{line}")
+                    line += part.count("\n") + 1
+        return found
 
     @cached_property
     def _unseen_anywhere(self) -> tuple[str, ...]:
@@ -254,6 +291,18 @@ class Look:
         return workload.controller == "StatefulSet" and any(
             claim.name.startswith(f"{name}-{workload.name}-") for name in names
         )
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    """YAML files below a folder, the first few thousand of them."""
+    count = 0
+    for part in walk(folder):
+        for file in sorted(part.iterdir()):
+            if file.suffix in (".yaml", ".yml") and file.is_file() and file.stat().st_size < _LARGEST_FILE:
+                count += 1
+                if count > _MOST_FILES:
+                    return
+                yield file
 
 
 def gate_plugin(message: str) -> str:

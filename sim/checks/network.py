@@ -36,6 +36,7 @@ def _empty(look: Look, item: KubeObject, field: str, effect: str) -> Iterator[De
     if item.origin.provenance not in _WRITTEN or look.platform.select_workloads(item.namespace, selector):
         return
     hidden = look.unseen(item.namespace)
+    sparse = look.sparse(item.namespace)
     labels = mapping(selector.get("matchLabels"))
     close = meant(look, item.namespace, item.name, labels)
     yield Defect(
@@ -45,7 +46,7 @@ def _empty(look: Look, item: KubeObject, field: str, effect: str) -> Iterator[De
         (f"selector: {said(labels)}", *(f"not read: {text}" for text in hidden[:3])),
         f"select the labels of {close[0]}" if close else "make the selector match the labels of a pod template",
         patch(item, spec={field: {"matchLabels": close[1]}}) if close else "",
-        severity=Severity.INFO if hidden else None,
+        severity=Severity.INFO if hidden or sparse else None,
     )
 
 

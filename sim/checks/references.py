@@ -39,16 +39,18 @@ def service_account_missing(look: Look) -> Iterator[Defect]:
         if name == "default" or look.platform.get("ServiceAccount", workload.namespace, name) is not None:
             continue
         hidden = look.unseen(workload.namespace)
+        other = look.declared_elsewhere("ServiceAccount", name)
         yield Defect(
             f"A pod of {workload.id} is refused when it is created again: ServiceAccount {name} does not exist",
             workload.object,
             f"{pod_field(workload)}.serviceAccountName",
             (
                 f'error looking up service account {workload.namespace}/{name}: serviceaccount "{name}" not found',
+                *([f"the repository has one of that name at {other}, outside of this tree"] if other else []),
                 *(f"not read: {item}" for item in hidden[:3]),
             ),
             f"add the ServiceAccount {workload.namespace}/{name}, or leave serviceAccountName out",
-            severity=Severity.INFO if hidden else None,
+            severity=Severity.INFO if hidden or other else None,
         )
 
 

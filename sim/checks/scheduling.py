@@ -14,6 +14,7 @@ from models.scheduler.taints import first_untolerated
 from sim.checks.check import Check, Defect
 from sim.checks.look import Look, pod_field
 from sim.checks.patch import pod_patch
+from sim.checks.storage import storage_of
 
 _SELECTING = "nodeSelector or required node affinity"
 
@@ -107,7 +108,7 @@ def pod_pending(look: Look) -> Iterator[Defect]:
             continue
         pending = [pod for pod in look.pods_of(workload) if pod.state == "pending"]
         message = pending[0].message if pending else _job_message(look, workload)
-        if message:
+        if message and not _volume_told(look, workload, message):
             what = f"{len(pending)} of {len(look.pods_of(workload))} pods of {workload.id} find no node"
             yield Defect(
                 what if pending else f"The next run of {workload.id} finds no node",
@@ -116,6 +117,14 @@ def pod_pending(look: Look) -> Iterator[Defect]:
                 (message,),
                 "add room, lower requests, or relax what ties the pod to nodes",
             )
+
+
+def _volume_told(look: Look, workload: Workload, message: str) -> bool:
+    """Whether the pod waits for a claim that does not exist, or for one whose class does not: both are told as such."""
+    if 'persistentvolumeclaim "' in message and "not found" in message:
+        return True
+    absent = any(not storage_of(look, claim).known for claim, _ in look.mounted(workload))
+    return absent and "unbound immediate PersistentVolumeClaims" in message
 
 
 def _job_message(look: Look, workload: Workload) -> str:

@@ -50,6 +50,7 @@ def service_selects_nothing(look: Look) -> Iterator[Defect]:
         if look.platform.service_workloads(service):
             continue
         hidden = look.unseen(service.namespace)
+        sparse = look.sparse(service.namespace)
         close = meant(look, service.namespace, service.name, selector)
         yield Defect(
             f"{subject_of(service)} selects no pod: whoever calls it gets no answer",
@@ -58,7 +59,7 @@ def service_selects_nothing(look: Look) -> Iterator[Defect]:
             (f"selector: {said(selector)}", *(f"not read: {item}" for item in hidden[:3])),
             f"select the labels of {close[0]}" if close else "make the selector match the labels of a pod template",
             patch(service, spec={"selector": close[1]}) if close else "",
-            severity=Severity.INFO if hidden else None,
+            severity=Severity.INFO if hidden or sparse else None,
         )
 
 
@@ -166,6 +167,7 @@ def monitor_selects_nothing(look: Look) -> Iterator[Defect]:
             if monitor.origin.provenance not in _WRITTEN or subject_of(monitor) in told or _selected(look, monitor):
                 continue
             hidden = [item for space in _spaces(look, monitor) for item in look.unseen(space)]
+            sparse = any(look.sparse(space) for space in _spaces(look, monitor))
             yield Defect(
                 f"{subject_of(monitor)} selects nothing to scrape",
                 monitor,
@@ -176,7 +178,7 @@ def monitor_selects_nothing(look: Look) -> Iterator[Defect]:
                     *(f"not read: {item}" for item in hidden[:3]),
                 ),
                 "make its selector match the labels of a Service (or pods)",
-                severity=Severity.INFO if hidden else None,
+                severity=Severity.INFO if hidden or sparse else None,
             )
 
 

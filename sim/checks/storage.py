@@ -43,11 +43,13 @@ class Storage:
 
     kind: ``local`` (one node's disk), ``attached`` (a network disk that one node holds at a time), ``shared`` (any
     number of nodes) or ``unknown``. says: class and provisioner in words. node: where a local one is, when placed.
+    known: whether its class or volume exists.
     """
 
     kind: str
     says: str
     node: str = ""
+    known: bool = True
 
 
 def storage_of(look: Look, claim: KubeObject) -> Storage:
@@ -63,7 +65,7 @@ def storage_of(look: Look, claim: KubeObject) -> Storage:
     if pin is not None or provisioner in NODE_LOCAL:
         return Storage("local", says, pin.node if pin else "")
     if not provisioner:
-        return Storage("unknown", says)
+        return Storage("unknown", says, known=False)
     return Storage("shared" if _SHARED.search(provisioner) else "attached", says)
 
 
@@ -255,6 +257,7 @@ def storage_class_missing(look: Look) -> Iterator[Defect]:
     hidden = _hidden_anywhere(look)
     known = sorted(look.platform.storage_classes)
     for name, claims in groups.items():
+        other = look.declared_elsewhere("StorageClass", name)
         unsure = bool(hidden) or not look.standing.hardware_known
         single = (
             claims[0] if len(known) == 1 and claims[0].origin.provenance == "manifest" and len(claims) == 1 else None
@@ -266,11 +269,12 @@ def storage_class_missing(look: Look) -> Iterator[Defect]:
             (
                 *(f"{subject_of(item)} ({item.origin})" for item in claims[:5]),
                 f"classes of the tree: {', '.join(known) or 'none'}",
+                *([f"the repository has it at {other}, outside of this tree"] if other else []),
                 *(f"not read: {item}" for item in hidden[:3]),
             ),
             f"name a class that exists{': ' + ', '.join(known) if known else ''}, or add the class",
             patch(single, spec={"storageClassName": known[0]}) if single else "",
-            severity=Severity.WARNING if unsure else None,
+            severity=Severity.INFO if other else Severity.WARNING if unsure else None,
         )
 
 
@@ -312,17 +316,23 @@ def snapshot_class_missing(look: Look) -> Iterator[Defect]:
     for item, field, name in _snapshot_classes(look):
         if name in known or name in look.platform.storage_classes:
             continue
+        other = look.declared_elsewhere("VolumeSnapshotClass", name)
         yield Defect(
             f"VolumeSnapshotClass {name} does not exist: the snapshots of {subject_of(item)} never become ready",
             item,
             field,
             (
                 f"snapshot classes of the tree: {', '.join(sorted(known)) or 'none'}",
+                *([f"the repository has it at {other}, outside of this tree"] if other else []),
                 *(f"not read: {text}" for text in hidden[:3]),
             ),
             "name a VolumeSnapshotClass that exists, or add it",
             _class_patch(item, field, next(iter(known))) if len(known) == 1 else "",
-            severity=Severity.WARNING if hidden or not look.standing.hardware_known else None,
+            severity=Severity.INFO
+            if other
+            else Severity.WARNING
+            if hidden or not look.standing.hardware_known
+            else None,
         )
 
 
