@@ -25,7 +25,7 @@ import platform_worlds as w
 
 from models.rules.rollout import ReplicaSetState, RolloutState, Strategy, plan_rollout_step
 from sim.placement import Placement, place_platform
-from sim.rollouts.verdict import RolloutVerdict, judge_rollouts, run_rollouts
+from sim.rollouts.verdict import RolloutVerdict, judge_rollouts
 
 SLOW = [HealthCheck.too_slow]
 VERDICTS = {frozenset({True}): "completes", frozenset({False}): "stuck", frozenset({True, False}): "may get stuck"}
