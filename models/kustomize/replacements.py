@@ -79,10 +79,8 @@ def replace_fields(resources: ResMap, replacement: Mapping[str, Any], where: Whe
         raise AbsentError(Problem(where, f"nothing selected by {_shown(source)}", "check the source's kind and name"))
     try:
         value = _source_value(found, source)
-        live = not (source.get("options") or {}).get("delimiter")
         for target in targets:
-            # a whole field is looked up each time, for a target may be the source itself
-            _to_target(resources, target, _source_value(found, source) if live else value)
+            _to_target(resources, target, value)
     except ValueError as error:
         raise RenderError(Problem(where, str(error), "check the path and the names in the objects")) from error
 
@@ -108,7 +106,8 @@ def _shown(selector: Mapping[str, Any]) -> str:
     return f"{gvk}/{name or '[noName]'}.{namespace or '[noNs]'}"
 
 
-def _source_value(found: list[Resource], source: Mapping[str, Any]) -> Tree:
+def _source_value(found: list[Resource], source: Mapping[str, Any]) -> _Slot:
+    """The place of the value. A whole field is read anew at every target, for a target may be the source itself."""
     if len(found) > 1:
         places = ", ".join(str(item.origin) for item in found[:5])
         raise ValueError(f"multiple matches for selector {_shown(source)} ({places})")
@@ -119,17 +118,25 @@ def _source_value(found: list[Resource], source: Mapping[str, Any]) -> Tree:
     options = source.get("options") or {}
     delimiter = options.get("delimiter")
     if not delimiter:
-        return value
+        return _slot_of(found[0].tree, split_field_path(path), value)
     if not is_scalar(value):
         raise ValueError("delimiter option can only be used with scalar nodes")
     parts = text_of(value).split(delimiter)
     index = options.get("index") or 0
     if not 0 <= index < len(parts):
         raise ValueError(f"options.index {index} is out of bounds for value {text_of(value)}")
-    return retagged(value, parts[index])
+    return _Slot([retagged(value, parts[index])], 0)
 
 
-def _to_target(resources: ResMap, target: Mapping[str, Any], value: Tree) -> None:
+def _slot_of(tree: Tree, steps: list[str], value: Tree) -> _Slot:
+    """The place of ``value``, which stands at ``steps``."""
+    container = lookup(tree, steps[:-1])
+    if isinstance(container, dict):
+        return _Slot(container, steps[-1].strip())
+    return _Slot(container, next(index for index, item in enumerate(container) if item is value))
+
+
+def _to_target(resources: ResMap, target: Mapping[str, Any], value: _Slot) -> None:
     select = target.get("select")
     if select is None:
         raise ValueError("target must specify resources to select")
@@ -164,8 +171,8 @@ def _labels_match(item: Resource, selector: Mapping[str, Any]) -> bool:
     )(item.labels)
 
 
-def _copy_to(tree: Tree, path: str, value: Tree, options: Mapping[str, Any]) -> None:
-    creates = bool(options.get("create"))
+def _copy_to(tree: Tree, path: str, source: _Slot, options: Mapping[str, Any]) -> None:
+    creates, value = bool(options.get("create")), source.node
     what = f"unable to find {'or create ' if creates else ''}field {path!r} in replacement target"
     kind = {"map": dict, "list": list, "scalar": str}[kind_name(value)] if creates else None
     steps = split_field_path(path)
@@ -181,7 +188,7 @@ def _copy_to(tree: Tree, path: str, value: Tree, options: Mapping[str, Any]) -> 
     if not places:
         raise ValueError(what)
     for place in places:
-        _put(place, value, options)
+        _put(place, source.node, options)
 
 
 class _Slot:
