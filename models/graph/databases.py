@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from models.graph.context import Context, Dangling, edge, id_of
 from models.graph.environment import Setting
 from models.graph.references import Source, mention_edges, setting_edges
-from models.graph.schema import Edge, Evidence, node_id
+from models.graph.schema import Edge, Evidence, Strength, node_id
 from models.graph.texts import Mention
 from models.objects import KubeObject
 from models.operators import cnpg
@@ -48,7 +49,7 @@ def _named(
 
 
 def _sources(context: Context, item: KubeObject) -> Iterator[Edge | Dangling]:
-    """External clusters: a replica follows one all the time, any other cluster needs it only to come into being."""
+    """External clusters: a replica that loses its source serves old data, any other cluster needs one only to begin."""
     follows = mapping(item.spec.get("replica")).get("enabled") is True
     for index, other in enumerate(maps(item.spec.get("externalClusters"))):
         parameters = mapping(other.get("connectionParameters"))
@@ -58,7 +59,9 @@ def _sources(context: Context, item: KubeObject) -> Iterator[Edge | Dangling]:
             setting = Setting("host", str(host), field, item.origin, startup=not follows)
             port = whole(parameters.get("port"), cnpg.PORT)
             mention = Mention(str(host), port, "postgresql", "", "url", f"postgresql://{host}:{port}")
-            yield from mention_edges(context, _source(context, item), setting, mention)
+            for found in mention_edges(context, _source(context, item), setting, mention):
+                lags = follows and isinstance(found, Edge)
+                yield replace(found, strength=Strength.SOFT) if lags else found
 
 
 def _backup_stores(context: Context, item: KubeObject) -> Iterator[Edge | Dangling]:

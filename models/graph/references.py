@@ -100,12 +100,22 @@ def mention_edges(context: Context, source: Source, setting: Setting, mention: M
 
 
 def _expected(setting: Setting, mention: Mention) -> bool:
-    """Whether a bare name that is no Service must be one: a variable like ``DB_HOST``, or a DSN of a database."""
+    """Whether a bare name that is no Service must be one.
+
+    A variable like ``DB_HOST``, a URL or an address with a port in a variable that speaks of hosts, a DSN of a database
+    anywhere, or what an init container waits for.
+    """
+    variable = ".env" in setting.field
+    if "_" in mention.host:
+        return False
     if mention.how == "url":
-        return (
-            mention.scheme.startswith(("postgres", "mysql", "redis", "mongodb", "mariadb")) and "_" not in mention.host
-        )
-    return mention.how == "key" and ".env" in setting.field and bool(_SURE_KEY.search(setting.name))
+        database = mention.scheme.startswith(("postgres", "mysql", "redis", "mongodb", "mariadb"))
+        return database or (variable and mention.scheme in _CALL_SCHEMES and bool(_HOST_KEY.search(setting.name)))
+    if mention.how == "host:port":
+        return variable and bool(_HOST_KEY.search(setting.name))
+    if mention.how == "command":
+        return setting.startup and mention.port is not None
+    return mention.how == "key" and variable and bool(_SURE_KEY.search(setting.name))
 
 
 def _call(context: Context, source: Source, setting: Setting, mention: Mention, host: Host, key: str) -> Iterator[Edge]:

@@ -123,3 +123,73 @@ def test_verdict_is_on_the_edge_with_the_port_of_the_pod() -> None:
     assert ("Deployment b/caller", "Service a/web", "calls") in edges(built)
     data = built.edges["Deployment b/caller", "Service a/web", "calls"]
     assert (data["allowed"], data["policy"], data["policy_direction"]) == (False, "a/deny", "ingress")
+
+
+PAIR = deployment("db", image="postgres", port=5432) + deployment("api", extra="env: [{name: DB_HOST, value: db}]")
+
+
+def cilium(spec: str, *, wide: bool = False) -> str:
+    kind, space = ("CiliumClusterwideNetworkPolicy", "") if wide else ("CiliumNetworkPolicy", ", namespace: x")
+    return f"\n---\napiVersion: cilium.io/v2\nkind: {kind}\nmetadata: {{name: p{space}}}\nspec: {spec}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "wide", "allowed"),
+    [
+        ("{endpointSelector: {matchLabels: {app: db}}, ingress: [{}]}", False, False),
+        ("{endpointSelector: {matchLabels: {app: db}}, ingress: [{fromEndpoints: [{}]}]}", False, True),
+        (
+            "{endpointSelector: {}, ingress: [{fromEntities: [cluster]}], egress: [{toEntities: [cluster]}]}",
+            False,
+            True,
+        ),
+        ("{endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: http}]}]}]}", False, True),
+        ("{endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: '5000', endPort: 6000}]}]}]}", False, True),
+        ("{endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: '80'}]}]}]}", False, False),
+        (
+            (
+                "{endpointSelector: {}, ingress: [{fromEndpoints: [{}]}],"
+                " ingressDeny: [{fromEndpoints: [{matchLabels: {app: api}}]}]}"
+            ),
+            False,
+            False,
+        ),
+        ("{endpointSelector: {}, ingressDeny: [{fromEndpoints: [{matchLabels: {app: other}}]}]}", False, False),
+        (
+            (
+                "{endpointSelector: {}, enableDefaultDeny: {ingress: false},"
+                " ingress: [{fromEndpoints: [{matchLabels: {app: other}}]}]}"
+            ),
+            False,
+            True,
+        ),
+        (
+            (
+                "{endpointSelector: {matchLabels: {app: api}},"
+                " egress: [{toServices: [{k8sService: {serviceName: db, namespace: x}}]}]}"
+            ),
+            False,
+            True,
+        ),
+        (
+            (
+                "{endpointSelector: {matchLabels: {'k8s:io.kubernetes.pod.namespace': x}},"
+                " ingress: [{fromEndpoints: [{matchLabels: {'k8s:io.kubernetes.pod.namespace': other}}]}]}"
+            ),
+            True,
+            False,
+        ),
+    ],
+)
+def test_cilium_policies_allow_deny_and_default_to_deny(spec: str, wide: bool, allowed: bool) -> None:
+    built = graph(PAIR + cilium(spec, wide=wide))
+    assert built.edges["Deployment x/api", "Service x/db", "queries"]["allowed"] is allowed
+    policy = "CiliumClusterwideNetworkPolicy p" if wide else "CiliumNetworkPolicy x/p"
+    assert any(target == policy for _, target, kind in built.edges(keys=True) if kind == "governed-by")
+
+
+def test_what_a_policy_without_default_deny_allows_counts_beside_one_that_denies() -> None:
+    deny = cilium("{endpointSelector: {}, ingress: [{}]}").replace("name: p,", "name: deny,")
+    allow = cilium("{endpointSelector: {}, enableDefaultDeny: {ingress: false}, ingress: [{fromEndpoints: [{}]}]}")
+    assert graph(PAIR + deny).edges["Deployment x/api", "Service x/db", "queries"]["allowed"] is False
+    assert graph(PAIR + deny + allow).edges["Deployment x/api", "Service x/db", "queries"]["allowed"] is True
