@@ -60,8 +60,9 @@ def _sources(context: Context, item: KubeObject) -> Iterator[Edge | Dangling]:
             port = whole(parameters.get("port"), cnpg.PORT)
             mention = Mention(str(host), port, "postgresql", "", "url", f"postgresql://{host}:{port}")
             for found in mention_edges(context, _source(context, item), setting, mention):
-                lags = follows and isinstance(found, Edge)
-                yield replace(found, strength=Strength.SOFT) if lags else found
+                if follows and isinstance(found, Edge):
+                    found = replace(found, strength=Strength.SOFT)
+                yield found
 
 
 def _backup_stores(context: Context, item: KubeObject) -> Iterator[Edge | Dangling]:

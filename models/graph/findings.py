@@ -311,11 +311,20 @@ def _single_points(graph: nx.MultiDiGraph[str]) -> Iterator[Finding]:
             Severity.INFO,
             f"{point.node} is {point.why}: without it {len(routes)} routes stop",
             point.node,
-            Where(data["file"], data["line"]),
+            _stands(graph, point.node),
             (f"routes: {_some(list(routes))}", f"workloads: {_some(list(point.impact.hard_workloads)) or 'none'}"),
             "run a second one where it can run twice, or plan for its outage",
             namespace=data["namespace"],
         )
+
+
+def _stands(graph: nx.MultiDiGraph[str], node: str) -> Where:
+    """Where a node is written; one that no object stands for is where its first edge is."""
+    data = graph.nodes[node]
+    if data["file"]:
+        return Where(data["file"], data["line"])
+    said = next((edge for _, _, edge in graph.out_edges(node, data=True) if edge["file"]), None)
+    return Where(said["file"], said["line"], said["field"]) if said is not None else Where()
 
 
 def _cycles(graph: nx.MultiDiGraph[str]) -> Iterator[Finding]:

@@ -93,7 +93,7 @@ def address_pools(objects: Iterable[KubeObject]) -> tuple[AddressPool, ...]:
             pools.append(
                 AddressPool(
                     item.key,
-                    _ranges(_cilium_block(block) for block in maps(item.spec.get("blocks") or item.spec.get("cidrs"))),
+                    _cilium_ranges(item),
                     True,
                     2**31,
                     frozenset(),
@@ -101,6 +101,16 @@ def address_pools(objects: Iterable[KubeObject]) -> tuple[AddressPool, ...]:
                 )
             )
     return tuple(sorted(pools, key=lambda pool: (pool.priority, pool.key)))
+
+
+def _cilium_ranges(item: KubeObject) -> tuple[tuple[int, int, int], ...]:
+    """The blocks of a pool; ``allowFirstLastIPs: "No"`` keeps the ends of networks back, not of ranges."""
+    found = []
+    for block in maps(item.spec.get("blocks") or item.spec.get("cidrs")):
+        for version, first, last in _ranges([_cilium_block(block)]):
+            ends = bool(block.get("cidr")) and item.spec.get("allowFirstLastIPs") in ("No", False) and last - first > 1
+            found.append((version, first + 1, last - 1) if ends else (version, first, last))
+    return tuple(found)
 
 
 def _cilium_block(block: Mapping[str, object]) -> str:

@@ -390,3 +390,67 @@ spec: {schedule: "* * * * *", suspend: true, jobTemplate: {spec: {template: {spe
 """
     (workload,) = platform(text).workloads
     assert workload.replicas == 0
+
+
+def balanced(name: str, namespace: str = "x", labels: str = "") -> str:
+    return f"""
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}, labels: {{{labels}}}}}
+spec: {{type: LoadBalancer, ports: [{{port: 80}}]}}
+"""
+
+
+def addresses(text: str) -> dict[str, tuple[str, ...]]:
+    return {key.name: found for key, found in platform(text).load_balancer_addresses.items()}
+
+
+def metallb(spec: str, name: str = "pool") -> str:
+    return (
+        f"\n---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {{name: {name}, namespace: m}}\n"
+        f"spec: {spec}\n"
+    )
+
+
+def cilium_pool(spec: str) -> str:
+    return (
+        f"\n---\napiVersion: cilium.io/v2alpha1\nkind: CiliumLoadBalancerIPPool\nmetadata: {{name: p}}\nspec: {spec}\n"
+    )
+
+
+SPACE = "\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x, labels: {tier: edge}}\n"
+
+
+@pytest.mark.parametrize(
+    ("pools", "address"),
+    [
+        (metallb("{addresses: [10.0.0.0/24]}"), "10.0.0.0"),
+        (metallb("{addresses: [10.0.0.0/24], avoidBuggyIPs: true}"), "10.0.0.1"),
+        (metallb("{addresses: [10.0.0.9-10.0.0.12]}"), "10.0.0.9"),
+        (
+            metallb("{addresses: [10.0.0.1/32]}", "b")
+            + metallb("{addresses: [10.9.0.1/32], serviceAllocation: {priority: 5}}", "z"),
+            "10.9.0.1",
+        ),
+        (
+            metallb(
+                "{addresses: [10.0.0.1/32], serviceAllocation: {namespaceSelectors: [{matchLabels: {tier: edge}}]}}"
+            ),
+            "10.0.0.1",
+        ),
+        (metallb("{addresses: [10.0.0.1/32], autoAssign: false}"), ""),
+        (cilium_pool("{blocks: [{cidr: 10.1.0.0/24}]}"), "10.1.0.0"),
+        (cilium_pool('{allowFirstLastIPs: "No", blocks: [{cidr: 10.1.0.0/24}]}'), "10.1.0.1"),
+        (cilium_pool("{blocks: [{start: 10.1.0.7, stop: 10.1.0.9}]}"), "10.1.0.7"),
+        (
+            cilium_pool(
+                "{serviceSelector: {matchLabels: {io.kubernetes.service.name: lan}}, blocks: [{start: 10.1.0.7}]}"
+            ),
+            "10.1.0.7",
+        ),
+        (cilium_pool("{serviceSelector: {matchLabels: {color: blue}}, blocks: [{start: 10.1.0.7}]}"), ""),
+    ],
+)
+def test_a_load_balancer_gets_the_first_address_that_its_pools_may_give(pools: str, address: str) -> None:
+    assert addresses(SPACE + balanced("lan") + pools) == {"lan": (address,) if address else ()}
