@@ -6,42 +6,34 @@ charged and the room it takes is gone. Victims of a preemption leave at once, an
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from models.errors import InputError, Problem, Where
-from models.objects import KubeObject, Manifest, dig
+from models.objects import Manifest, dig
 from models.platform import Workload
 from models.rules.disruption import budgets_of
-from models.rules.limitrange import forbidden, limit_range_error
-from models.rules.qos import qos_class
 from models.rules.quota import hard_of, used_of
-from models.rules.resources import ResourceList, ResourceOptions, pod_limits, pod_requests
-from models.rules.usage import resource_of, scope_selectors, usage
-from models.rules.validation import resource_error
+from models.rules.resources import ResourceList
+from models.rules.usage import scope_selectors
 from models.scheduler import Decision, Score, Snapshot, schedule_pod
 from models.scheduler.config import DEFAULT_SCHEDULER, KIND, read_profiles
 from models.scheduler.profile import SCORE_PLUGINS, Profile
-from sim.arrivals import Arrival, Stock, limited_resources
+from sim.api_server import ApiServer, key_of
+from sim.arrivals import Arrival, Stock
 from sim.explained import (
-    AdmissionAnswer,
     Explanation,
     NodeAnswer,
     NodeStock,
-    ObjectAnswer,
     PodAnswer,
     QuotaStock,
     ScoreLine,
 )
 from sim.placement import tie_breaker
-from sim.platform.admission import Gate
 from sim.platform.storage import Volumes
 from sim.platform.workloads import replica_set
 from sim.quotabook import QuotaBook
-
-PRIORITY_FIELDS: Final = ("priority", "preemptionPolicy", "priorityClassName")
 
 
 def explain(stock: Stock, *, seed: int = 1) -> Explanation:
@@ -53,11 +45,11 @@ def explain(stock: Stock, *, seed: int = 1) -> Explanation:
     profiles = read_profiles(configurations[0]) if configurations else {}
     world = _World(stock, profiles, seed)
     nodes = tuple(world.node_stock())
-    before = {_key(quota): used_of(quota) for quota in world.quotas.all()}
-    objects = tuple(world.create(item) for item in stock.written)
+    before = {key_of(quota): used_of(quota) for quota in world.api.quotas.all()}
+    objects = tuple(world.api.create(item) for item in stock.written)
     world.open()
     pods = tuple(_answer(world, arrival) for arrival in stock.arrivals)
-    quotas = tuple(_quota_stock(quota, before[_key(quota)], world.quotas) for quota in world.quotas.all())
+    quotas = tuple(_quota_stock(quota, before[key_of(quota)], world.api.quotas) for quota in world.api.quotas.all())
     return Explanation(pods, objects, nodes, quotas, stock.ignored, stock.notes, seed)
 
 
@@ -66,18 +58,8 @@ def _answer(world: _World, arrival: Arrival) -> PodAnswer:
         return world.answer(arrival)
     except ValueError as error:
         where = Where(arrival.origin.file, arrival.origin.line)
-        what = f"{_key(arrival.manifest)} cannot be explained: {error}"
+        what = f"{key_of(arrival.manifest)} cannot be explained: {error}"
         raise InputError(Problem(where, what, "mend that value, here or in an object that concerns the pod")) from error
-
-
-@dataclass(frozen=True)
-class _Form:
-    """A pod after mutating admission, with the refusal of the gate's plugin and that of validation, "" for none."""
-
-    answer: PodAnswer
-    plugin: str
-    message: str
-    invalid: str
 
 
 class _World:
@@ -85,19 +67,9 @@ class _World:
 
     def __init__(self, stock: Stock, profiles: Mapping[str, Profile], seed: int) -> None:
         self.stock, self.profiles, self.seed = stock, profiles, seed
-        self.gate = Gate(stock.platform)
-        self.forms: dict[str, _Form] = {}
         self.default_profile = Profile()
-        self.accounts: dict[str, set[str]] = {}
-        for item in stock.platform.by_kind("ServiceAccount"):
-            self.accounts.setdefault(item.namespace, set()).add(item.name)
-        stored = [item.manifest for item in stock.stored]
-        waiting = [item.manifest for item in stock.arrivals if item.stored]
-        counted = [*stock.existing, *waiting, *stored]
-        self.quotas = QuotaBook(stock.of_kind("ResourceQuota"), counted, limited_resources(stock))
-        self.live = {_key(pod): pod for pod in [*stock.existing, *waiting]}
-        self.refused_claims: set[str] = set()
-        self.refused_workloads: dict[str, AdmissionAnswer] = {}
+        self.api = ApiServer(stock)
+        self.unready: dict[str, str] = {}
         self.volumes = Volumes.of(*(stock.of_kind(kind) for kind in _VOLUME_KINDS))
         self.snapshot = _snapshot(stock, self.volumes)
 
@@ -112,144 +84,34 @@ class _World:
 
     def open(self) -> None:
         """Let the scheduler see the claims that were created, and not those that were refused."""
-        claims = [item for item in self.stock.of_kind("PersistentVolumeClaim") if _key(item) not in self.refused_claims]
-        if self.refused_claims:
+        claims = [
+            item for item in self.stock.of_kind("PersistentVolumeClaim") if key_of(item) not in self.api.refused_claims
+        ]
+        if self.api.refused_claims:
             self.volumes = Volumes.of(claims, *(self.stock.of_kind(kind) for kind in _VOLUME_KINDS[1:]))
             self.snapshot = self.snapshot.with_objects(pvcs=self.volumes.pvcs.values(), pvs=self.volumes.pvs.values())
 
-    def create(self, item: KubeObject) -> ObjectAnswer:
-        """LimitRanger (for claims) and quota admission of an object that is no pod."""
-        manifest = item.manifest
-        lines = tuple(self.quotas.lines(manifest))
-        message, plugin = self._closed(manifest), "NamespaceLifecycle"
-        if not message and item.kind == "PersistentVolumeClaim":
-            ranges = [entry.manifest for entry in self.stock.platform.limit_ranges.get(item.namespace, ())]
-            message, plugin = limit_range_error(manifest, ranges) or "", "LimitRanger"
-        if not message:
-            message, plugin = self.quotas.admit(manifest).message, "ResourceQuota"
-        admission = AdmissionAnswer(not message, plugin if message else "", message, quotas=lines)
-        if message and item.kind == "PersistentVolumeClaim":
-            self.refused_claims.add(_key(manifest))
-        elif message:
-            self.refused_workloads[f"{item.kind} {_key(manifest)}"] = admission
-        return ObjectAnswer(item.key, item.origin, usage(manifest), admission)
-
     def answer(self, arrival: Arrival) -> PodAnswer:
         """Admit and schedule one pod, and change the cluster by it."""
-        form = self._form(arrival)
-        closed = self.refused_workloads.get(arrival.workload)
-        admission = closed if closed is not None else self._admit(arrival, form)
-        answer = replace(form.answer, admission=admission)
-        if not admission.admitted:
-            return replace(answer, message=admission.message)
-        self.live[answer.key] = answer.manifest
-        return self._schedule(answer)
+        answer = self.api.create_pod(arrival)
+        if answer.admission.admitted:
+            answer = self._schedule(answer)
+        return self._in_turn(answer)
 
-    def _form(self, arrival: Arrival) -> _Form:
-        """The pod after mutating admission; of pods that differ in their name alone only the first is computed."""
-        metadata = arrival.manifest["metadata"]
-        name = str(metadata["name"])
-        identity = repr(({**arrival.manifest, "metadata": {**metadata, "name": ""}}, arrival.stored))
-        form = self.forms.get(identity)
-        if form is None:
-            form = self._new_form(arrival)
-            if not form.message and not form.invalid:
-                self.forms[identity] = form
-            return form
-        stored = form.answer.manifest
-        manifest = {**stored, "metadata": {**stored["metadata"], "name": name}}
-        answer = replace(form.answer, name=name, manifest=manifest, workload=arrival.workload, origin=arrival.origin)
-        return replace(form, answer=answer)
-
-    def _new_form(self, arrival: Arrival) -> _Form:
-        sent = self._mutated(arrival)
-        held = self._trusted_priority(arrival)
-        bare = {**sent, "spec": {name: value for name, value in sent["spec"].items() if name not in held}}
-        prepared = self.gate.prepare(bare)
-        prepared.manifest["spec"].update(held)
-        answer = _describe(arrival, prepared.manifest)
-        return _Form(answer, prepared.plugin, prepared.message, resource_error(prepared.manifest))
-
-    # ---------------------------------------------------------------------------------------------- admission
-
-    def _mutated(self, arrival: Arrival) -> Manifest:
-        """The pod after the admission plugins that the gate does not know: ServiceAccount and RuntimeClass."""
-        pod = copy.deepcopy(arrival.manifest)
-        spec = pod["spec"] = pod.get("spec") or {}
-        if not (spec.get("serviceAccountName") or spec.get("serviceAccount")):
-            spec["serviceAccountName"] = "default"
-        runtime = self.stock.platform.get("RuntimeClass", "", str(spec.get("runtimeClassName") or ""))
-        overhead = runtime.get("overhead", "podFixed") if runtime is not None else None
-        if overhead:
-            spec.setdefault("overhead", dict(overhead))
-        return pod
-
-    def _admit(self, arrival: Arrival, form: _Form) -> AdmissionAnswer:
-        if arrival.stored:
-            return AdmissionAnswer(True, stored=True)
-        pod = form.answer.manifest
-        lines = tuple(self.quotas.lines(pod))
-
-        def refuse(plugin: str, message: str) -> AdmissionAnswer:
-            return AdmissionAnswer(False, plugin, message, quotas=lines)
-
-        early = (
-            ("NamespaceLifecycle", self._closed(pod)),
-            ("ServiceAccount", self._account_missing(pod)),
-            ("Priority", form.message if form.plugin == "Priority" else ""),
-            ("validation", form.invalid),
-            (form.plugin, form.message),
-            ("", self._name_taken(pod)),
-        )
-        for plugin, message in early:
-            if message:
-                return refuse(plugin, message)
-        for claim in arrival.claims:
-            created = self.create(claim)
-            if not created.admission.admitted:
-                return refuse(
-                    created.admission.plugin, f"failed to create PVC {claim.name}: {created.admission.message}"
-                )
-        verdict = self.quotas.admit(pod)
-        if not verdict.allowed:
-            return refuse("ResourceQuota", verdict.message)
-        return AdmissionAnswer(True, quotas=lines)
-
-    def _trusted_priority(self, arrival: Arrival) -> Manifest:
-        """Priority fields that are taken as they stand instead of being computed from the classes.
-
-        A pod with a status has been admitted before; and where no PriorityClass was given, a bare ``spec.priority``
-        can only mean what admission would have computed from the classes that were left out.
-        """
-        spec = arrival.manifest.get("spec") or {}
-        known = bool(arrival.stored or arrival.manifest.get("status"))
-        if known or not (self.stock.platform.priority_classes or spec.get("priorityClassName")):
-            if known and spec.get("priority") is None:
-                return {}
-            return {name: spec[name] for name in PRIORITY_FIELDS if spec.get(name) is not None}
-        return {}
-
-    def _closed(self, obj: Manifest) -> str:
-        namespace = str(dig(obj, "metadata", "namespace", default=""))
-        found = self.stock.platform.get("Namespace", "", namespace)
-        if found is None or found.get("status", "phase") != "Terminating":
-            return ""
-        reason = f"unable to create new content in namespace {namespace} because it is being terminated"
-        return forbidden(resource_of(obj), obj, reason)
-
-    def _account_missing(self, pod: Manifest) -> str:
-        """The refusal when the files hold ServiceAccounts of the namespace, but not the pod's."""
-        namespace, name = str(dig(pod, "metadata", "namespace", default="")), str(pod["spec"]["serviceAccountName"])
-        accounts = self.accounts.get(namespace)
-        if not accounts or name == "default" or name in accounts:
-            return ""
-        reason = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
-        return forbidden("pods", pod, reason)
-
-    def _name_taken(self, pod: Manifest) -> str:
-        return f'pods "{dig(pod, "metadata", "name")}" already exists' if _key(pod) in self.live else ""
-
-    # ---------------------------------------------------------------------------------------------- scheduling
+    def _in_turn(self, answer: PodAnswer) -> PodAnswer:
+        """Notes what an ordered StatefulSet waits for: it makes no pod before the one below it is ready."""
+        workload = self.stock.platform.workload_by_id.get(answer.workload)
+        if workload is None or workload.controller != "StatefulSet":
+            return answer
+        if workload.object.get("spec", "podManagementPolicy") == "Parallel":
+            return answer
+        before = self.unready.get(answer.workload)
+        if before:
+            note = f"podManagementPolicy is OrderedReady: this pod is not made before {before} is ready"
+            return replace(answer, notes=(*answer.notes, note))
+        if answer.state != "scheduled":
+            self.unready[answer.workload] = answer.name
+        return answer
 
     def _schedule(self, answer: PodAnswer) -> PodAnswer:
         notes = list(_pod_notes(answer.manifest))
@@ -294,7 +156,7 @@ class _World:
         self._use_budgets(decision.victims)
         for key in decision.victims:
             self.snapshot = self.snapshot.without_pod(key)
-            self.quotas.release(self.live.pop(key))
+            self.api.delete_pod(key)
         status = {**(pod.get("status") or {}), "nominatedNodeName": decision.nominated}
         promised = {**pod, "status": status}
         second = schedule_pod(promised, self.snapshot)
@@ -307,15 +169,14 @@ class _World:
         """Lower ``status.disruptionsAllowed`` of the budgets that cover victims, as their controller would."""
         budgets = dict(self.snapshot.objects.pdbs)
         for key in victims:
-            for budget in budgets_of(self.live[key], list(budgets.values())):
+            for budget in budgets_of(self.api.live[key], list(budgets.values())):
                 status = budget.get("status")
                 if status:
                     allowed = max(0, int(status.get("disruptionsAllowed") or 0) - 1)
-                    budgets[_key(budget)] = {**budget, "status": {**status, "disruptionsAllowed": allowed}}
+                    budgets[key_of(budget)] = {**budget, "status": {**status, "disruptionsAllowed": allowed}}
         self.snapshot = self.snapshot.with_objects(pdbs=budgets.values())
 
 
-_WITH_STATUS: Final = ResourceOptions(use_status=True)
 _VOLUME_KINDS: Final = ("PersistentVolumeClaim", "PersistentVolume", "StorageClass")
 
 
@@ -341,25 +202,6 @@ def _snapshot(stock: Stock, volumes: Volumes) -> Snapshot:
         namespaces=[
             {"metadata": {"name": name, "labels": dict(labels)}} for name, labels in stock.platform.namespaces.items()
         ],
-    )
-
-
-def _describe(arrival: Arrival, pod: Manifest) -> PodAnswer:
-    metadata = pod["metadata"]
-    return PodAnswer(
-        name=str(metadata["name"]),
-        namespace=str(metadata["namespace"]),
-        workload=arrival.workload,
-        origin=arrival.origin,
-        manifest=pod,
-        changes=tuple(_changes(arrival.manifest, pod)),
-        qos=qos_class(pod),
-        priority=int(dig(pod, "spec", "priority", default=0)),
-        requests=pod_requests(pod, _WITH_STATUS),
-        limits=pod_limits(pod, _WITH_STATUS),
-        usage=usage(pod),
-        admission=AdmissionAnswer(False),
-        state="refused",
     )
 
 
@@ -403,20 +245,6 @@ def _pod_notes(pod: Manifest) -> Iterable[str]:
         )
 
 
-def _changes(before: Any, after: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:
-    """(field, value sent, value stored) of every field that differs, None where there was none."""
-    if before is None and after and isinstance(after, dict | list):
-        before = type(after)()
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in after:
-            yield from _changes(before.get(key), after[key], f"{path}.{key}" if path else str(key))
-    elif isinstance(before, list) and isinstance(after, list) and len(before) <= len(after):
-        for index, item in enumerate(after):
-            yield from _changes(before[index] if index < len(before) else None, item, f"{path}[{index}]")
-    elif before != after:
-        yield path, before, after
-
-
 def _quota_stock(quota: Manifest, before: ResourceList, book: QuotaBook) -> QuotaStock:
     namespace, name = (str(dig(quota, "metadata", part, default="")) for part in ("namespace", "name"))
     after = used_of(quota)
@@ -432,7 +260,3 @@ def _quota_stock(quota: Manifest, before: ResourceList, book: QuotaBook) -> Quot
 
 def _text(amount: Any) -> str | None:
     return None if amount is None else str(amount)
-
-
-def _key(obj: Manifest) -> str:
-    return f"{dig(obj, 'metadata', 'namespace', default='')}/{dig(obj, 'metadata', 'name', default='')}"
