@@ -63,9 +63,10 @@ def dependencies_of(graph: nx.MultiDiGraph[str]) -> Dependencies:
     for source, target, data in graph.edges(data=True):
         if str(data.get("kind")) not in _CALLS or not str(target).startswith("Service "):
             continue
-        strength = str(data.get("strength", "hard"))
+        strengths = {str(data.get("strength", "hard")), *(["startup"] if data.get("startup") else [])}
         for workload in graph.nodes[source].get("workloads") or (source,):
-            found.setdefault(strength, {}).setdefault(str(workload), {})[str(target)] = None
+            for strength in sorted(strengths):
+                found.setdefault(strength, {}).setdefault(str(workload), {})[str(target)] = None
     frozen = {name: {key: tuple(items) for key, items in edges.items()} for name, edges in found.items()}
     return Dependencies(frozen["hard"], frozen["soft"], frozen["startup"])
 
