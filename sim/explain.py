@@ -18,7 +18,7 @@ from models.rules.quota import hard_of, used_of
 from models.rules.resources import ResourceList
 from models.rules.usage import scope_selectors
 from models.scheduler import Decision, Score, Snapshot, schedule_pod
-from models.scheduler.config import DEFAULT_SCHEDULER, KIND, read_profiles
+from models.scheduler.config import DEFAULT_SCHEDULER, KIND, read_profiles, with_default_spread
 from models.scheduler.profile import SCORE_PLUGINS, Profile
 from sim.api_server import ApiServer, key_of
 from sim.arrivals import Arrival, Stock
@@ -124,7 +124,8 @@ class _World:
             notes.append(f"spec.schedulerName is {scheduler!r}: this is what the default scheduler would do")
         self.snapshot = self.snapshot.with_profile(profile or self.default_profile)
         breaker = tie_breaker(self.seed, 0, answer.key)
-        decision = schedule_pod(answer.manifest, self.snapshot, tie_breaker=breaker, explain=True)
+        asked = with_default_spread(answer.manifest, self.snapshot)
+        decision = schedule_pod(asked, self.snapshot, tie_breaker=breaker, explain=True)
         answer = replace(
             answer,
             message=decision.message,

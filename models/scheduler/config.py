@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from models.errors import InputError, Problem, Where
-from models.objects import KubeObject, dig
+from models.objects import KubeObject, Manifest, dig
 from models.scheduler.noderesources import FitScoring
+from models.scheduler.objects import default_selector
 from models.scheduler.podinfo import parse_preferred_nodes, spread_constraint
 from models.scheduler.profile import SCORE_PLUGINS, Profile
 from models.scheduler.selectors import node_selector
+from models.scheduler.snapshot import Snapshot
 
 KIND: Final = "KubeSchedulerConfiguration"
 DEFAULT_SCHEDULER: Final = "default-scheduler"
@@ -46,6 +48,37 @@ def read_profiles(item: KubeObject) -> Mapping[str, Profile]:
     if problems:
         raise InputError(problems)
     return found or {DEFAULT_SCHEDULER: Profile()}
+
+
+def with_default_spread(pod: Manifest, snapshot: Snapshot) -> Manifest:
+    """The pod with the profile's default spread constraints written into it, where some of them refuse nodes.
+
+    As upstream, they apply to a pod without constraints of its own that a Service or its controller selects
+    (podtopologyspread/common.go ``buildDefaultConstraints``). Defaults that only score need no rewriting: the profile
+    carries them.
+    """
+    defaults = snapshot.profile.spread_defaults
+    if dig(pod, "spec", "topologySpreadConstraints") or not any(item.hard for item in defaults):
+        return pod
+    selector = default_selector(snapshot.parse(pod), snapshot.objects)
+    if selector.empty:
+        return pod
+    expressions = [
+        {"key": item.key, "operator": item.op, "values": list(item.values)} for item in selector.requirements
+    ]
+    written = [
+        {
+            "maxSkew": item.max_skew,
+            "topologyKey": item.topology_key,
+            "whenUnsatisfiable": "DoNotSchedule" if item.hard else "ScheduleAnyway",
+            "labelSelector": {"matchExpressions": expressions},
+            "minDomains": item.min_domains,
+            "nodeAffinityPolicy": "Honor" if item.honor_affinity else "Ignore",
+            "nodeTaintsPolicy": "Honor" if item.honor_taints else "Ignore",
+        }
+        for item in defaults
+    ]
+    return {**pod, "spec": {**(pod.get("spec") or {}), "topologySpreadConstraints": written}}
 
 
 class _Reader:
@@ -142,8 +175,6 @@ class _Reader:
         if args.get("defaultingType") != "List":
             return profile
         constraints = tuple(spread_constraint(item, {}) for item in args.get("defaultConstraints") or ())
-        if any(item.hard for item in constraints):
-            raise ValueError("a default constraint with whenUnsatisfiable: DoNotSchedule cannot be followed here")
         return replace(profile, spread_defaults=constraints, system_defaulted=False)
 
     def _node_affinity(self, profile: Profile, args: Mapping[str, Any]) -> Profile:
