@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from sim.checks.accepted import Acceptance
 
 
+SCHEMA = "stowplan/check/v1"
+"""The form of ``--json``; ``reports/check.schema.json`` describes it."""
+SCHEMA_FILE = Path(__file__).parent.parent / "check.schema.json"
+
+
 def check_tree(
     paths: Sequence[Path],
     scenario: Path | None,
@@ -44,8 +49,9 @@ def check_tree(
     remaining, waived = split(found, entries, datetime.date.today(), str(file or ""), subjects)
     if as_json:
         content = {
-            "schema": "stowplan/check/v1",
+            "schema": SCHEMA,
             "hardware_known": standing.hardware_known,
+            "counts": counts(remaining),
             "findings": [finding_row(item) for item in remaining],
             "accepted": [{**finding_row(item), "reason": entry.reason} for item, entry in waived],
             "missing": [missing_row(entry) for entry in standing.platform.rendered.missing],
@@ -53,6 +59,9 @@ def check_tree(
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
         _print_findings(remaining, waived)
+        if missing := standing.platform.rendered.missing:
+            said = f"{len(missing)} chart{'s' if len(missing) > 1 else ''}, remote files or others"
+            typer.echo(f"{said} could not be read: what they might hold is not called missing")
         if not standing.hardware_known:
             typer.echo("no hardware was named (--nodes or --scenario): nothing was checked about nodes")
     return remaining
@@ -136,6 +145,11 @@ def finding_row(item: Finding) -> dict[str, Any]:
     }
 
 
+def counts(findings: Sequence[Finding]) -> dict[str, int]:
+    """How many findings of each severity, worst first."""
+    return {name: sum(1 for item in findings if str(item.severity) == name) for name in ("error", "warning", "info")}
+
+
 def _print_findings(remaining: Sequence[Finding], waived: Sequence[tuple[Finding, Acceptance]]) -> None:
     for item in remaining:
         typer.echo(f"{str(item.severity).upper():<8}{item.code}: {item.title}")
@@ -147,6 +161,6 @@ def _print_findings(remaining: Sequence[Finding], waived: Sequence[tuple[Finding
             typer.echo(f"        way out: {item.way_out}")
         for line in item.patch.splitlines():
             typer.echo(f"            {line}")
-    counts = {name: sum(1 for item in remaining if str(item.severity) == name) for name in ("error", "warning", "info")}
-    said = ", ".join(f"{count} {name}{'s' if count != 1 and name != 'info' else ''}" for name, count in counts.items())
+    numbers = counts(remaining).items()
+    said = ", ".join(f"{count} {name}{'s' if count != 1 and name != 'info' else ''}" for name, count in numbers)
     typer.echo(f"{said}; {len(waived)} accepted" if waived else said)
