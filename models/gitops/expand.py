@@ -73,8 +73,12 @@ def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource) -> 
     state.roots = list(rendered.roots)
     for _ in range(_ROUNDS):
         before = len(state.followed)
-        for item in list(state.objects):
-            if not _is_release(item):
+        bringers = [item for item in state.objects if not _is_release(item)]
+        for item in state.first(bringers):
+            state.follow(item)
+        if len(state.followed) == before:
+            # What is left waits for one another.
+            for item in bringers:
                 state.follow(item)
         if len(state.followed) > before:
             # Releases wait until every Kustomization that may patch or fill them has had its turn.
@@ -128,6 +132,25 @@ class _State:
     roots: list[str] = field(default_factory=list)
     followed: set[tuple[ObjectKey, str]] = field(default_factory=set)
     initial: tuple[KubeObject, ...] = ()
+
+    def first(self, items: list[KubeObject]) -> list[KubeObject]:
+        """Those of ``items`` whose files no other Kustomization will apply that has not had its turn.
+
+        A parent may patch its children (with variables, or with patches of their releases), so that it goes first.
+        """
+        parents = [
+            (item, path.strip("/").removeprefix("./"))
+            for item in items
+            if flux.is_kustomization(item)
+            and (path := str(item.spec.get("path") or "").rstrip("/")) not in ("", ".")
+            and (item.key, item.origin.file) not in self.followed
+        ]
+
+        def waits(item: KubeObject) -> bool:
+            file = item.origin.file
+            return any(file.startswith(f"{path}/") for parent, path in parents if parent is not item)
+
+        return [item for item in items if not flux.is_kustomization(item) or not waits(item)]
 
     def follow(self, item: KubeObject) -> None:
         """Add what one object brings, the first time it is seen."""

@@ -6,9 +6,10 @@ The objects are built once more as the only resource of a kustomization that liv
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,26 +44,28 @@ def lay_over(
         content = {"resources": [_FILE], **{key: value for key, value in wanted.items() if value}}
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         try:
-            built = kustomize.build(folder, repository=folder)
+            built = kustomize.build(folder, repository=repository, beside=folder)
         except InputError as error:
             what = error.problems[0].what
             entry = Missing("generator", "patches of a GitOps object", origin, what, "what they would change")
             return Rendered(rendered.objects, (*rendered.missing, entry), rendered.roots)
+        inside = os.path.relpath(folder, repository)
     # One object per document, each on one line, with a separator between: document n stands on line 2n + 1.
     origins = {2 * index + 1: item.origin for index, item in enumerate(rendered.objects)}
-    objects = tuple(
-        KubeObject(item.manifest, origins.get(item.origin.line or 0, origin) if item.origin.file == _FILE else origin)
-        for item in built.objects
-    )
-    return Rendered(objects, rendered.missing + built.missing, rendered.roots)
+
+    def place(found: Origin) -> Origin:
+        if not found.file.startswith(inside):
+            return found
+        return origins.get(found.line or 0, origin) if found.file.endswith(_FILE) else origin
+
+    objects = tuple(KubeObject(item.manifest, place(item.origin)) for item in built.objects)
+    missing = tuple(replace(entry, origin=place(entry.origin)) for entry in built.missing)
+    return Rendered(objects, rendered.missing + missing, rendered.roots)
 
 
 def _components(paths: list[Any], folder: Path, repository: Path, base: Path | None) -> list[str]:
-    """Copies of the component folders that lie in the repository, beside the objects."""
-    copied: list[str] = []
-    for index, path in enumerate(paths):
-        source = ((base or repository) / str(path)).resolve()
-        if source.is_dir() and source.is_relative_to(repository):
-            copied.append(f"component-{index}")
-            shutil.copytree(source, folder / copied[-1])
-    return copied
+    """The component folders that lie in the repository, as seen from the temporary folder."""
+    sources = [((base or repository) / str(path)).resolve() for path in paths]
+    return [
+        os.path.relpath(source, folder) for source in sources if source.is_dir() and source.is_relative_to(repository)
+    ]

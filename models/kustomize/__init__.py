@@ -44,6 +44,7 @@ def build(
     repository: Path | None = None,
     restrict: bool = False,
     charts: ChartRenderer | None = None,
+    beside: Path | None = None,
 ) -> Rendered:
     """Build the kustomization in ``root``.
 
@@ -52,6 +53,7 @@ def build(
         repository: nothing outside of it is read; the enclosing git work tree by default.
         restrict: refuse files that are not below the kustomization that names them, as Kustomize does by default.
         charts: renders ``helmCharts``; what it returns None for is listed as missing.
+        beside: another directory that may be read.
 
     Returns:
         The objects in Kustomize's order, each with its file (relative to the repository) and line, and what is missing.
@@ -66,9 +68,10 @@ def build(
     if not real.is_dir():
         raise RenderError(Problem(Where(str(root)), "must build at directory", "name a directory"))
     confined = repository.resolve() if repository is not None else enclosing_repository(real)
-    if not real.is_relative_to(confined):
+    files = Files(confined, restrict, beside.resolve() if beside is not None else None)
+    if not files.may_read(real):
         raise RenderError(Problem(Where(str(root)), f"lies outside of the repository {confined}", "name a wider root"))
-    state = BuildState(Files(confined, restrict), charts)
+    state = BuildState(files, charts)
     target = Target(real, state)
     kustomization = target.kustomization
     state.build_metadata = tuple(kustomization.items("buildMetadata"))

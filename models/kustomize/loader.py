@@ -217,12 +217,18 @@ class Files:
     Attributes:
         repository: nothing outside of it is read (real path).
         restrict: refuse files outside of the kustomization's own directory, as Kustomize does by default.
+        beside: another directory that may be read (real path).
     """
 
     repository: Path
     restrict: bool = False
+    beside: Path | None = None
     _bytes: dict[Path, bytes] = field(default_factory=dict)
     _manifests: dict[Path, list[LoadedTree]] = field(default_factory=dict)
+
+    def may_read(self, path: Path) -> bool:
+        """Whether a real path is inside of what may be read."""
+        return path.is_relative_to(self.repository) or (self.beside is not None and path.is_relative_to(self.beside))
 
     def display(self, path: Path) -> str:
         """``path`` relative to the repository."""
@@ -245,7 +251,7 @@ class Files:
             raise RenderError(
                 Problem(where, f"'{name}' {what} (looked at {self.display(joined)})", "check the path")
             ) from error
-        if not real.is_relative_to(self.repository):
+        if not self.may_read(real):
             raise RenderError(
                 Problem(
                     where,

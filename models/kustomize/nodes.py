@@ -186,6 +186,13 @@ def go_float(value: float) -> str:
     return f"{sign}{digits[:point]}.{digits[point:]}"
 
 
+_NOT_PLAIN = re.compile(
+    r"""^(?:---|\.\.\.)|^[#,\[\]{}&*!|>'"%@`]|^[?:-](?=\s|\Z)|^\s|\s\Z|:(?=\s|\Z)|\s\#|[\t\n]"""
+    r"""|^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z""",
+)
+"""Texts that go-yaml's writer puts into quotes or a block (``yaml_emitter_analyze_scalar``, ``isBase60Float``)."""
+
+
 def from_plain(value: Any) -> Tree:
     """A tree of plain JSON data."""
     if isinstance(value, dict):
@@ -200,7 +207,7 @@ def from_plain(value: Any) -> Tree:
         return Scalar(INT, str(value))
     if isinstance(value, float):
         return Scalar(FLOAT, go_float(value))
-    return new_string(value)
+    return Quoted(value) if _NOT_PLAIN.search(value) else new_string(value)
 
 
 def from_json(value: Any) -> Tree:
