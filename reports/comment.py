@@ -15,7 +15,7 @@ from models.findings import Severity
 from models.rules.quantity import parse_quantity
 from reports.formats import duration, number, printable, ratio
 from reports.markdown import block, code, escaped
-from sim.compare.difference import Change, Difference, Outcome, RouteDelta, Use
+from sim.compare.difference import Change, Difference, News, Outcome, RouteDelta, Use
 from sim.compare.outcomes import human
 
 MARKER = "<!-- stowplan:diff -->"
@@ -32,9 +32,11 @@ ROWS = 8
 
 _ICONS = {"same": "✅", "pass": "✅", "warn": "⚠️", "fail": "❌", "error": "❌"}
 _MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.INFO: "ℹ️"}
+_NEWS: tuple[News, ...] = ("new", "worse")
+_ORDER = list(_MARKS.values())
 _TEXT = 240
 """A longer text of a manifest is cut inside a table or a list."""
-_NAMES = 3
+_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -185,15 +187,23 @@ class _Group:
         first, names = self.first, [item.name for item in self.members]
         if len(names) == 1:
             return first.sentence
-        listed = ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
+        listed = _listed(names)
         return {
             "stuck": f"the rollouts of {listed} will never finish",
             "refused": f"{listed} are refused at their next restart"
             + (", and their rollouts never finish" if all(item.never_finishes for item in self.members) else ""),
+            "quota": f"{first.sentence} (and {len(names) - 1} more)",
             "pending": f"{listed} find no node",
             "loss": f"{listed} find no place when a node is lost",
             "finding": f"{first.sentence} ({len(names)} times {first.code})",
         }[first.kind]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and c``; of many only the first few, and how many more there are."""
+    if len(names) > _NAMES + 1:
+        return f"{', '.join(names[:_NAMES])} and {len(names) - _NAMES:,} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _groups(outcomes: Sequence[Outcome]) -> list[_Group]:
@@ -212,7 +222,8 @@ def _groups(outcomes: Sequence[Outcome]) -> list[_Group]:
 
 def _table(difference: Difference, caps: Caps) -> str:
     """The worst eight: new verdicts, limits that are closer, what got fixed."""
-    rows = [_outcome_row(group) for group in _groups(difference.outcomes_of("new"))]
+    rows = [_outcome_row(group) for news in _NEWS for group in _groups(difference.outcomes_of(news))]
+    rows.sort(key=lambda row: _ORDER.index(row[0]))
     uses = [row for row in difference.uses if row.changed and row.share_after is not None and row.quota]
     uses.sort(key=lambda row: -(row.share_after or 0.0))
     rows += [_use_row(row) for row in uses]
@@ -234,7 +245,7 @@ def _outcome_row(group: _Group) -> tuple[str, ...]:
     if item.news == "fixed":
         return ("✅", f"fixed: {words}", "", observed, _place(item.where))
     strong = f"**{words}**" if item.severity is Severity.ERROR else words
-    return (_MARKS[item.severity], strong, observed, "", _place(item.where))
+    return (_MARKS[item.severity], strong, observed, _plain(item.was), _place(item.where))
 
 
 def _use_row(row: Use) -> tuple[str, ...]:
@@ -242,7 +253,7 @@ def _use_row(row: Use) -> tuple[str, ...]:
     icon = "📈" if (row.share_after or 0.0) > (row.share_before or 0.0) else "📉"
     after = use_words(row, after=True)
     before = "no quota"
-    if row.hard_before is not None:
+    if row.rest_before is not None:
         before = use_words(row, after=False)
     return (icon, _plain(what), _plain(after), _plain(before), "")
 
@@ -295,8 +306,8 @@ def _changes(difference: Difference, caps: Caps) -> str:
     rows = difference.changes
     if not rows:
         return ""
-    counts = ", ".join(f"{sum(row.mark == mark for row in rows):,} {mark}" for mark in "~+-")
-    summary = f"{_count(len(rows), 'change')} ({counts})"
+    counts = {mark: sum(row.mark == mark for row in rows) for mark in "~+-"}
+    summary = f"{_count(len(rows), 'change')}: " + ", ".join(f"{mark} {n:,}" for mark, n in counts.items() if n)
     if not caps.changes:
         return f"{summary}."
     lines = _cut([change_line(row) for row in rows[: caps.changes + 1]], caps.changes, "")
@@ -348,16 +359,18 @@ def _uses(difference: Difference, caps: Caps) -> str:
 
 
 def _verdicts(difference: Difference, caps: Caps) -> str:
-    rows = [*difference.outcomes_of("new"), *difference.outcomes_of("fixed")]
+    rows = [item for item in difference.outcomes if item.news != "open"]
     if not rows or not caps.verdicts:
         return ""
-    new = len(difference.outcomes_of("new"))
+    new, worse = len(difference.outcomes_of("new")), len(difference.outcomes_of("worse"))
     lines = _cut([_verdict(item) for item in rows], caps.verdicts, "verdicts")
-    return _details(f"{_count(new, 'new verdict')}, {len(rows) - new:,} fixed", "\n".join(lines))
+    return _details(
+        f"{_count(new, 'new verdict')}, {worse:,} worse, {len(rows) - new - worse:,} fixed", "\n".join(lines)
+    )
 
 
 def _verdict(item: Outcome) -> str:
-    mark = "fixed" if item.news == "fixed" else str(item.severity)
+    mark = "fixed" if item.news == "fixed" else f"{item.news} {item.severity}"
     words = f"- {mark}: {_plain(item.sentence)} ({_code(item.code)}, {_plain(item.subject)})"
     facts = [_code(fact) for fact in item.evidence[:4]]
     place = _place(item.where)

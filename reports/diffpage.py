@@ -66,6 +66,7 @@ def _title(difference: Difference) -> str:
 def _facts(difference: Difference) -> list[tuple[str, str, str, str]]:
     """The counts beside the verdict: link, figure, words, tone."""
     new = [item for item in difference.outcomes_of("new") if item.severity is not Severity.INFO]
+    new += difference.outcomes_of("worse")
     fixed = difference.outcomes_of("fixed")
     return [
         ("new", str(len(new)), "verdicts got worse", "bad" if new else "good"),
@@ -79,6 +80,7 @@ def _groups(difference: Difference) -> list[tuple[str, str, str, list[tuple[Find
     made = []
     for news, title, lead in (
         ("new", "New verdicts", "What the head brings, worst first."),
+        ("worse", "Worse", "What holds on both sides, with a larger share in the head."),
         ("fixed", "Fixed", "What held in the base and does not in the head."),
         ("open", "From before", "What holds on both sides."),
     ):
@@ -90,6 +92,7 @@ def _groups(difference: Difference) -> list[tuple[str, str, str, list[tuple[Find
 
 def _finding(item: Outcome) -> Finding:
     words = f"{item.sentence}: {item.amount}" if item.amount else item.sentence
+    words += f", before {item.was}" if item.was else ""
     subject = f"{item.subject} [{item.platform}]" if item.platform else item.subject
     return Finding(
         item.code, item.severity, words, subject, item.where, item.evidence, item.way_out, item.patch, item.namespace

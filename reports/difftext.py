@@ -19,7 +19,7 @@ def render_text(difference: Difference) -> str:
     for line in difference.thresholds:
         mark = "ok  " if line.held else "FAIL"
         lines.append(f"  {mark} {line.metric} {line.expression}: {line.after}, before {line.before}")
-    for title, news in (("new", "new"), ("fixed", "fixed"), ("from before", "open")):
+    for title, news in (("new", "new"), ("worse", "worse"), ("fixed", "fixed"), ("from before", "open")):
         found = [item for item in difference.outcomes if item.news == news]
         if news == "open":
             found = [item for item in found if item.severity is not Severity.INFO]
@@ -58,6 +58,7 @@ def _part(title: str, rows: list[str]) -> list[str]:
 def _verdict(item: Outcome) -> str:
     share = f" ({ratio(item.share)})" if item.share is not None else ""
     words = item.amount + share if item.amount else item.reason
+    words += f", before {item.was}" if item.was else ""
     place = f"  {item.where.file}:{item.where.line}" if item.where.file else ""
     platform = f" [{item.platform}]" if item.platform else ""
     return f"{item.severity}: {item.sentence}{platform}" + (f": {words}" if words else "") + place

@@ -111,6 +111,7 @@ def _read_all(base: _Reading, head: _Reading) -> None:
         return
     for reading in (base, head):
         reading.platforms.clear()
+        reading.problems.clear()
     roots = sorted({root for reading in (base, head) for root in _roots(reading.source)})
     rendered: list[dict[str, Rendered]] = []
     for reading in (base, head):

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from models.catalog import load_timings
+from models.cluster import build_cluster
 from models.errors import InputError, Problem, Where
 from models.findings import Severity
 from models.objects import Rendered
@@ -26,7 +27,7 @@ from reports.platforms import Hardware, read_parts
 from reports.sides import Sides, open_sides
 from reports.write import write_text
 from sim.compare import Part, compare
-from sim.compare.difference import Difference, Line, RouteDelta
+from sim.compare.difference import STATIC_THRESHOLDS, Difference, Line, RouteDelta
 
 FORMATS: dict[str, Callable[[Difference], str]] = {
     "text": render_text,
@@ -102,8 +103,8 @@ def show_difference(difference: Difference, form: str, output: Path | None) -> N
 
 def fails(difference: Difference, fail_on: str) -> bool:
     """Whether the difference reaches what ``--fail-on`` names."""
-    new, still = difference.outcomes_of("new"), (*difference.outcomes_of("new"), *difference.outcomes_of("open"))
-    unheld = [line for line in difference.thresholds if not line.held]
+    still = [item for item in difference.outcomes if item.news != "fixed"]
+    unheld = [line for line in difference.thresholds if not line.held and line.metric not in STATIC_THRESHOLDS]
     if fail_on == "never":
         return False
     if fail_on == "any":
@@ -111,7 +112,9 @@ def fails(difference: Difference, fail_on: str) -> bool:
     if fail_on == "new-error":
         return difference.status == "fail"
     if fail_on == "new-warning":
-        return difference.status == "fail" or any(item.severity >= Severity.WARNING for item in new)
+        return difference.status == "fail" or any(
+            item.severity >= Severity.WARNING for item in difference.outcomes if item.news in ("new", "worse")
+        )
     least = Severity.ERROR if fail_on == "error" else Severity.WARNING
     return bool(unheld) or any(item.severity >= least for item in still)
 
@@ -133,6 +136,8 @@ def _hardware(wanted: Wanted, loaded: LoadedScenario | None) -> Hardware:
     if wanted.nodes:
         rows = parse_nodes(wanted.nodes)
         cluster = cluster.model_copy(update={"nodes": rows}) if cluster is not None else Cluster(nodes=rows)
+    if cluster is not None:
+        build_cluster(cluster, timings=timings)  # what is wrong with it is wrong with the question, not with a side
     return Hardware(cluster, timings, wanted.seed)
 
 

@@ -12,7 +12,19 @@ from models.findings import Finding, Severity
 from models.objects import Rendered
 from models.rules.quantity import parse_quantity
 from sim.compare.changes import changes, same_objects
-from sim.compare.difference import Change, Difference, Fix, Line, Outcome, RouteDelta, Side, Status, Use, worst
+from sim.compare.difference import (
+    STATIC_THRESHOLDS,
+    Change,
+    Difference,
+    Fix,
+    Line,
+    Outcome,
+    RouteDelta,
+    Side,
+    Status,
+    Use,
+    worst,
+)
 from sim.compare.fix import suggest
 from sim.compare.outcomes import Identity, compared, facts, human
 from sim.compare.running import as_running
@@ -64,7 +76,8 @@ def _view(standing: Standing | None, findings: Sequence[Finding]) -> _View:
     if standing is None:
         return _View(None, {}, {})
     running = as_running(standing)
-    return _View(running, facts(standing, running, findings), use_rows(running))
+    peaks = use_rows(running)
+    return _View(running, facts(standing, running, peaks, findings), peaks)
 
 
 def compare(
@@ -145,7 +158,7 @@ def _fix(parts: Iterable[Part], outcomes: Sequence[Outcome]) -> Fix | None:
     for part in parts:
         running = part.head_view.running
         if running is not None and (not part.name or part.name in new[0].platform.split(", ")):
-            return suggest(running, new)
+            return suggest(running, part.head_view.uses, new)
     return None
 
 
@@ -182,6 +195,8 @@ def _count(metric: str, limit: str, one: int, two: int, held: bool, held_before:
 
 
 def _is(item: Outcome, kind: str) -> bool:
+    if kind == "refused" and item.kind == "quota":
+        return item.severity is Severity.ERROR
     return item.kind == kind or (kind == "stuck" and item.never_finishes)
 
 
@@ -211,12 +226,21 @@ def _status(made: Difference) -> Status:
     if made.head.problems:
         return "error"
     new = made.outcomes_of("new")
-    broken = any(not line.held and line.held_before is not False for line in made.thresholds)
-    if broken or any(item.severity is Severity.ERROR for item in new):
+    if _failed(made) or any(item.severity is Severity.ERROR for item in new):
         return "fail"
-    if made.base.problems or any(item.severity is Severity.WARNING for item in new) or _slower(made.simulated):
+    worse = made.outcomes_of("worse")
+    if made.base.problems or worse or any(item.severity is Severity.WARNING for item in new) or _slower(made.simulated):
         return "warn"
     return "pass" if made.changes or made.simulated or made.outcomes else "same"
+
+
+def _failed(made: Difference) -> list[Line]:
+    """Thresholds of the scenario that the head breaks; the built-in ones only count what the verdicts say."""
+    return [
+        line
+        for line in made.thresholds
+        if not line.held and line.held_before is not False and line.metric not in STATIC_THRESHOLDS
+    ]
 
 
 def _slower(rows: Iterable[RouteDelta]) -> bool:
@@ -234,12 +258,15 @@ def _headline(made: Difference, status: Status) -> str:
     if status == "same":
         return "no change: both sides render to the same objects"
     new = [item for item in made.outcomes_of("new") if item.severity is not Severity.INFO]
+    worse = made.outcomes_of("worse")
+    if worse and not any(item.severity is Severity.ERROR for item in new):
+        return f"{_one(worse[0])}, before {worse[0].was}{_others(new)}"
     if new:
         words = _one(new[0]) + _others(new[1:])
         return f"{words} (the base could not be rendered)" if made.base.problems else words
     if made.base.problems:
         return f"The base cannot be rendered: {_first(made.base.problems)}; nothing is wrong with the head"
-    failed = [line for line in made.thresholds if not line.held and line.held_before is not False]
+    failed = _failed(made)
     if failed:
         return f"{failed[0].metric} {failed[0].expression} does not hold: {failed[0].after}, before {failed[0].before}"
     slow = [row for row in made.simulated if _worse(row)]
@@ -269,6 +296,7 @@ def _others(rest: Sequence[Outcome]) -> str:
     for kind, one, many in (
         ("stuck", "rollout gets stuck", "rollouts get stuck"),
         ("refused", "workload is refused at its next restart", "workloads are refused at their next restart"),
+        ("quota", "quota refuses pods", "quotas refuse pods"),
         ("pending", "workload finds no node", "workloads find no node"),
         ("loss", "workload finds no place after a node loss", "workloads find no place after a node loss"),
         ("finding", "new finding", "new findings"),

@@ -10,8 +10,8 @@ from models.errors import Problem, Where
 from models.findings import Severity
 
 Mark = Literal["~", "+", "-"]
-Kind = Literal["stuck", "refused", "pending", "loss", "finding"]
-News = Literal["new", "fixed", "open"]
+Kind = Literal["stuck", "refused", "quota", "pending", "loss", "finding"]
+News = Literal["new", "worse", "fixed", "open"]
 Status = Literal["same", "pass", "warn", "fail", "error"]
 
 STATIC_THRESHOLDS = ("rollouts_stuck", "pods_refused", "pods_pending", "quota_headroom", "unplaced_after_node_loss")
@@ -72,14 +72,14 @@ class Use:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One verdict about one side or both: ``new`` in the head, ``fixed`` by it, or ``open`` in both.
+    """One verdict: ``new`` in the head, ``fixed`` by it, ``open`` in both, or ``worse``: in both, and a larger share.
 
     kind: ``stuck`` a rollout that never finishes, ``refused`` a pod that does not pass admission when it restarts,
-    ``pending`` a pod without a node, ``loss`` a pod without a place when a node is lost, ``finding`` anything else that
-    the checks say. name: the short name of the subject. sentence: what will happen, in words. reason: the API
-    server's, the scheduler's or the rule's words. amount: needed of limit ("2.7 of 2 requests.cpu"), "" where there
-    is no number; share: the same as a fraction of the namespace's or node's limit.
-    never_finishes: whether a rollout gets stuck by it.
+    ``quota`` a limit below what runs or below a peak, ``pending`` a pod without a node, ``loss`` a pod without a place
+    when a node is lost, ``finding`` anything else that the checks say. name: the short name of the subject. sentence:
+    what will happen, in words. reason: the API server's, the scheduler's or the rule's words. amount: needed of limit
+    ("2.7 of 2 requests.cpu"), "" where there is no number; share: the same as a fraction of the namespace's or node's
+    limit. never_finishes: whether a rollout gets stuck by it. was: ``amount`` in the base, of what got worse.
     """
 
     news: News
@@ -99,12 +99,13 @@ class Outcome:
     patch: str = ""
     platform: str = ""
     never_finishes: bool = False
+    was: str = ""
 
     @property
     def rank(self) -> tuple[object, ...]:
         """Worst first: news, severity, what has a number (largest share first), kind, names."""
-        order: tuple[News, ...] = ("new", "open", "fixed")
-        kinds: tuple[Kind, ...] = ("stuck", "refused", "pending", "loss", "finding")
+        order: tuple[News, ...] = ("new", "worse", "open", "fixed")
+        kinds: tuple[Kind, ...] = ("stuck", "refused", "quota", "pending", "loss", "finding")
         return (
             order.index(self.news),
             -int(self.severity),
@@ -198,7 +199,7 @@ class Difference:
     version: str = ""
 
     def outcomes_of(self, news: News) -> tuple[Outcome, ...]:
-        """The verdicts that are new, fixed, or open on both sides, worst first."""
+        """The verdicts of that kind, worst first."""
         return tuple(item for item in self.outcomes if item.news == news)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.platform import Workload
@@ -11,7 +11,7 @@ from models.rules.quantity import Quantity, parse_quantity
 from sim.checks.patch import patch, pod_patch
 from sim.compare.difference import Fix, Outcome
 from sim.compare.outcomes import human
-from sim.compare.usage import needs
+from sim.compare.usage import Key, Row, needs
 from sim.standing import Standing
 
 _MUST = re.compile(r"failed quota: (\S+): must specify (.+)$")
@@ -19,10 +19,10 @@ _SMALLEST = {"cpu": "10m", "memory": "16Mi"}
 """Stated for a container whose neighbours state nothing: any value satisfies admission."""
 
 
-def suggest(running: Standing, outcomes: Iterable[Outcome]) -> Fix | None:
+def suggest(running: Standing, peaks: Mapping[Key, Row], outcomes: Iterable[Outcome]) -> Fix | None:
     """The fix for every new verdict that a quota causes; else the patch of the worst new finding; None without one."""
     new = [item for item in outcomes if item.news == "new"]
-    hard, missing = _needed(running, new), _unstated(running, new)
+    hard, missing = _needed(peaks, new), _unstated(running, new)
     documents, words = [], []
     for (namespace, quota), amounts in sorted(hard.items()):
         item = running.platform.get("ResourceQuota", namespace, quota)
@@ -42,7 +42,7 @@ def suggest(running: Standing, outcomes: Iterable[Outcome]) -> Fix | None:
     return Fix(found.way_out or found.sentence, found.patch) if found is not None else None
 
 
-def _needed(running: Standing, new: Iterable[Outcome]) -> Mapping[tuple[str, str], dict[str, Quantity]]:
+def _needed(peaks: Mapping[Key, Row], new: Sequence[Outcome]) -> Mapping[tuple[str, str], dict[str, Quantity]]:
     """The smallest limits under which each new refusal for room would pass alone."""
     found: dict[tuple[str, str], dict[str, Quantity]] = {}
 
@@ -55,10 +55,10 @@ def _needed(running: Standing, new: Iterable[Outcome]) -> Mapping[tuple[str, str
         for message in item.evidence:
             for quota, key, amount, _ in needs(message):
                 want(item.namespace, quota, key, amount)
-    for row in running.quotas:
-        used = parse_quantity(row.used_rest)
-        if used > parse_quantity(row.hard) and any(row.namespace == item.namespace for item in new):
-            want(row.namespace, row.quota, row.key, used)
+    told = {item.subject for item in new if item.kind == "quota"}
+    for (namespace, quota, key), row in peaks.items():
+        if f"ResourceQuota {namespace}/{quota} {key}" in told:
+            want(namespace, quota, key, row.peak)
     return found
 
 

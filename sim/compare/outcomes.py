@@ -17,7 +17,7 @@ from models.platform import Workload
 from models.rules.quantity import Quantity, parse_quantity
 from models.rules.rollout import max_surge, strategy_of
 from sim.compare.difference import Outcome, worst
-from sim.compare.usage import needs, share_of
+from sim.compare.usage import Key, Row, needs, share_of
 from sim.placement import PlacedPod, Unplaced
 from sim.platform.workloads import make_pod
 from sim.rollouts.start import NEXT_REVISION
@@ -29,15 +29,22 @@ _VARIES = re.compile(r"\d[\d.,]*\s?[A-Za-z%]*|-[a-z0-9]{8,10}-[a-z0-9]{5}\b|-[bc
 
 Identity = tuple[str, ...]
 
+_EPSILON = 1e-9
+"""Shares are quotients of integers: what differs by less is the same."""
 
-def facts(standing: Standing, running: Standing, findings: Iterable[Finding]) -> dict[Identity, Outcome]:
+
+def facts(
+    standing: Standing, running: Standing, peaks: Mapping[Key, Row], findings: Iterable[Finding]
+) -> dict[Identity, Outcome]:
     """Every verdict about one platform by what makes it the same verdict on the other side.
 
-    ``standing``: everything starts from nothing, ``running``: everything runs already; ``findings`` are those that
+    ``standing``: everything starts from nothing, ``running``: everything runs already, ``peaks``: what that uses;
+    ``findings`` are those that
     count (not accepted ones).
     """
     found: dict[Identity, Outcome] = {
-        ("refused", item.subject): item for item in (*_refused(standing), *_exceeded(running))
+        (item.kind, item.subject): item
+        for item in (*_refused(standing), *_exceeded(running), *_crowded(running, peaks))
     }
     for item in _stuck(running):
         refused = found.get(("refused", item.subject))
@@ -47,8 +54,8 @@ def facts(standing: Standing, running: Standing, findings: Iterable[Finding]) ->
         else:
             found["stuck", item.subject] = item
     if standing.hardware_known:
-        found.update({("pending", item.subject): item for item in _pending(standing)})
-        found.update({("loss", item.subject): item for item in _losses(standing)})
+        found.update({("pending", item.subject): item for item in _pending(running)})
+        found.update({("loss", item.subject): item for item in _losses(running)})
     told: Counter[Identity] = Counter()
     for finding in findings:
         same = next((key for key, item in found.items() if _says_the_same(finding, item)), None)
@@ -62,10 +69,18 @@ def facts(standing: Standing, running: Standing, findings: Iterable[Finding]) ->
 
 
 def compared(before: Mapping[Identity, Outcome], after: Mapping[Identity, Outcome]) -> list[Outcome]:
-    """New, open and fixed verdicts, worst first."""
-    both = [replace(item, news="open" if key in before else "new") for key, item in after.items()]
+    """New, worse, open and fixed verdicts, worst first."""
+    both = [_judged(before.get(key), item) for key, item in after.items()]
     gone = [replace(item, news="fixed") for key, item in before.items() if key not in after]
     return worst([*both, *gone])
+
+
+def _judged(before: Outcome | None, after: Outcome) -> Outcome:
+    if before is None:
+        return replace(after, news="new")
+    if before.share is not None and after.share is not None and after.share > before.share + _EPSILON:
+        return replace(after, news="worse", was=before.amount)
+    return replace(after, news="open")
 
 
 def human(amount: Quantity, key: str) -> str:
@@ -124,7 +139,7 @@ def _exceeded(running: Standing) -> Iterator[Outcome]:
         amount = f"{human(used, row.key)} of {human(hard, row.key)} {row.key}"
         yield Outcome(
             "new",
-            "refused",
+            "quota",
             Severity.ERROR,
             "QUOTA-EXCEEDED",
             f"ResourceQuota {row.namespace}/{row.quota} {row.key}",
@@ -137,6 +152,39 @@ def _exceeded(running: Standing) -> Iterator[Outcome]:
             Where(quota.origin.file, quota.origin.line, f"spec.hard.{row.key}"),
             (f"{row.key}: {row.used_rest} used at rest, {row.hard} allowed",),
             "raise the quota to what runs, or lower the requests first",
+        )
+
+
+_WHEN = {
+    "autoscaler": "when autoscalers are at their maximum",
+    "node loss": "after the loss of a node",
+    "jobs": "when Jobs run",
+    "schedules": "when schedules coincide",
+}
+"""Drivers of :mod:`sim.quotas.peaks` in words."""
+
+
+def _crowded(running: Standing, peaks: Mapping[Key, Row]) -> Iterator[Outcome]:
+    """Quotas that let everything run and every rollout finish, and refuse pods at the peak of something else."""
+    for (namespace, name, key), row in peaks.items():
+        quota = running.platform.get("ResourceQuota", namespace, name) if name else None
+        if quota is None or row.hard is None or not row.rest <= row.hard < row.peak or row.driver == "rollout":
+            continue
+        yield Outcome(
+            "new",
+            "quota",
+            Severity.WARNING,
+            "QUOTA-PEAK",
+            f"ResourceQuota {namespace}/{name} {key}",
+            namespace,
+            namespace,
+            f"quota {name} of {namespace} refuses pods {_WHEN.get(row.driver, 'at its peak')}",
+            row.at_peak,
+            f"{human(row.peak, key)} of {human(row.hard, key)} {key}",
+            row.share,
+            Where(quota.origin.file, quota.origin.line, f"spec.hard.{key}"),
+            (row.at_peak, f"{key}: {row.rest} at rest, {row.peak} at peak, {row.hard} allowed"),
+            "raise the quota to its peak, or spread what happens at once",
         )
 
 

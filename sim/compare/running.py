@@ -13,7 +13,7 @@ from models.objects import Manifest
 from models.operators.make import maps
 from models.platform import Platform, Workload
 from sim.placement import place_platform
-from sim.platform.admission import Ledger
+from sim.quotas.rest import full_ledger
 from sim.standing import Standing
 
 _ABOUT_NODES = ("volumes", "affinity", "nodeName", "nodeSelector", "topologySpreadConstraints", "schedulingGates")
@@ -34,12 +34,9 @@ def as_running(standing: Standing) -> Standing:
     placement = place_platform(
         Platform(platform.rendered, rest, workloads), standing.cluster, seed=standing.placement.seed
     )
-    quotas = {name: [item.manifest for item in items] for name, items in platform.quotas.items()}
-    ledger = Ledger(quotas, [item.manifest for item in rest if item.kind != "Pod"])
-    for pod in placement.pods:
-        ledger.charge(pod.manifest)
     whole = Platform(platform.rendered, platform.objects, workloads)
-    return replace(standing, platform=whole, placement=replace(placement, platform=whole, ledger=ledger))
+    placement = replace(placement, platform=whole, ledger=full_ledger(placement, whole))
+    return replace(standing, platform=whole, placement=placement)
 
 
 def _anywhere(workload: Workload) -> Workload:
