@@ -82,8 +82,9 @@ def states_everywhere(pods: Mapping[str, Manifest], resource: str) -> bool:
 
 def suggest_defaults(
     namespace: str, pods: Mapping[str, Manifest], keys: Iterable[str], present: Sequence[Manifest]
-) -> tuple[Defaults | None, list[str]]:
-    """The LimitRange for what ``keys`` track, None when nothing is left to give; and what it cannot mend.
+) -> tuple[Defaults | None, dict[str, str]]:
+    """The LimitRange for what ``keys`` track, None when nothing is left to give; and the refusals, by
+    workload, that it does not mend.
 
     ``pods``: by workload, after the LimitRanges that are ``present``, which stay in force beside the new one.
     """
@@ -106,14 +107,11 @@ def suggest_defaults(
             limits[resource] = _limit(resource, needed, pods, present, namespace, requests)
             why["default", resource] = _who(without, "states no limit")
     if not requests:
-        return None, []
+        return None, {name: message for name, pod in pods.items() if (message := _refused(pod, present))}
     name = f"{namespace}-defaults" if any(_name(item) == namespace for item in present) else namespace
     defaults = Defaults(namespace, name, requests, limits, why)
-    problems = [
-        f"{workload}: {message}"
-        for workload, pod in pods.items()
-        if (message := _refused(pod, [*present, defaults.manifest])) and not _refused(pod, present)
-    ]
+    whole = [*present, defaults.manifest]
+    problems = {name: message for name, pod in pods.items() if (message := _refused(pod, whole))}
     return defaults, problems
 
 
@@ -129,9 +127,12 @@ def _limit(
     usual = parse_quantity(SMALL_LIMIT[resource])
     if needed is None or needed >= usual:
         return needed or usual
-    trial = Defaults(namespace, "trial", {resource: requests[resource]}, {resource: usual}).manifest
-    broken = any(_refused(pod, [*present, trial]) and not _refused(pod, present) for pod in pods.values())
-    return needed if broken else usual
+
+    def refused(limit: Quantity) -> int:
+        trial = Defaults(namespace, "trial", {resource: requests[resource]}, {resource: limit}).manifest
+        return sum(bool(_refused(pod, [*present, trial])) for pod in pods.values())
+
+    return needed if refused(usual) > refused(needed) else usual
 
 
 def _refused(pod: Manifest, limit_ranges: Sequence[Manifest]) -> str | None:

@@ -111,7 +111,7 @@ def suggest_quotas(
     keys: dict[str, dict[str, list[str]]] = {}
     defaults: list[Defaults] = []
     untracked: list[tuple[str, str]] = []
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for space in spaces:
         pods = namespace_pods(base, space)
         present = [item.manifest for item in platform.limit_ranges.get(space, ())]
@@ -123,15 +123,14 @@ def suggest_quotas(
         wanted = {key for listed in keys[space].values() for key in listed}
         made, trouble = suggest_defaults(space, pods, wanted, present)
         defaults += [made] if made else []
-        problems += trouble
+        problems |= trouble
     opened = _opened(platform, keys, defaults)
     placement = place_platform(opened, base.cluster, seed=base.seed)
-    problems += [f"{pod.workload}: {pod.message}" for pod in placement.pods if pod.state == "refused"]
+    refused = {pod.workload: pod.message for pod in placement.pods if pod.state == "refused"}
+    told = tuple(f"{name}: {message}" for name, message in {**refused, **problems}.items())
     peaks = tuple(item for item in quota_peaks(placement, assumed) if item.namespace in keys)
     quotas = tuple(_propose(platform, space, name, peaks, margin) for space in spaces for name in keys[space])
-    return Proposal(
-        quotas, tuple(defaults), margin, assumed, tuple(untracked), tuple(dict.fromkeys(problems)), placement, peaks
-    )
+    return Proposal(quotas, tuple(defaults), margin, assumed, tuple(untracked), told, placement, peaks)
 
 
 def smaller(proposal: Proposal) -> Iterator[tuple[QuotaProposal, Limit, Quantity]]:

@@ -90,8 +90,9 @@ def restart_refusals(running: Placement) -> Iterable[Refusal]:
 
 
 def stuck_rollouts(running: Placement, peaks: Sequence[KeyPeaks]) -> Iterable[RolloutVerdict]:
-    """The rollouts that cannot finish or may get stuck, in namespaces with a quota: each alone, and those at once that
-    make the peak of some key.
+    """The rollouts that quotas keep from finishing, or may: each alone, and those at once that make a key's peak.
+
+    What only the nodes have no room for is not told here.
     """
     for namespace in running.platform.quotas:
         here = [
@@ -103,8 +104,12 @@ def stuck_rollouts(running: Placement, peaks: Sequence[KeyPeaks]) -> Iterable[Ro
         sets += _sets_at_once(here, [item for item in peaks if item.namespace == namespace])
         for chosen in sets:
             found = judge_rollouts(running, chosen, simulate=False, states=MOST_STATES)
-            if found.verdict in ("stuck", "may get stuck"):
+            if found.verdict in ("stuck", "may get stuck") and any(map(_by_api_server, found.reasons.values())):
                 yield found
+
+
+def _by_api_server(reason: str) -> bool:
+    return "is forbidden: " in reason
 
 
 def _sets_at_once(here: Sequence[Workload], peaks: Iterable[KeyPeaks]) -> list[list[Workload]]:
