@@ -24,7 +24,16 @@ _MAPS: Final = frozenset(
         *("namespaceSelector", "podAffinityTerm", "preference", "requests", "limits", "capacity", "allocatable"),
         *("hard", "used", "overhead", "podFixed", "resources", "allocatedResources", "persistentVolumeClaim"),
         *("default", "defaultRequest", "min", "max", "maxLimitRequestRatio", "required", "scopeSelector", "claimRef"),
-        *("strategy", "updateStrategy", "rollingUpdate", "disruptedPods", "securityContext", _REQUIRED),
+        *(
+            "strategy",
+            "updateStrategy",
+            "rollingUpdate",
+            "ephemeral",
+            "volumeClaimTemplate",
+            "disruptedPods",
+            "securityContext",
+            _REQUIRED,
+        ),
     }
 )
 _MAP_LISTS: Final = frozenset(

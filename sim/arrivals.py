@@ -145,6 +145,23 @@ def limited_resources(stock: Stock) -> list[Manifest]:
     ]
 
 
+def ephemeral_claims(pod: Manifest) -> list[Manifest]:
+    """The claims of a pod's generic ephemeral volumes: ``POD-VOLUME``, owned by the pod."""
+    metadata = pod["metadata"]
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "controller": True}
+    if "uid" in metadata:
+        owner["uid"] = metadata["uid"]
+    claims = []
+    for volume in dig(pod, "spec", "volumes", default=[]):
+        template = dig(volume, "ephemeral", "volumeClaimTemplate")
+        if template is not None:
+            own = {"name": f"{metadata['name']}-{volume.get('name')}", "namespace": metadata["namespace"]}
+            written = {**(template.get("metadata") or {}), **own, "ownerReferences": [owner]}
+            spec = template.get("spec") or {}
+            claims.append({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": written, "spec": spec})
+    return claims
+
+
 def exists(pod: Manifest) -> bool:
     """Whether a pod is already in the cluster's accounts: bound with a status, or finished."""
     status = dig(pod, "status")

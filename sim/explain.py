@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from models.errors import InputError, Problem, Where
-from models.objects import Manifest, dig
+from models.objects import KubeObject, Manifest, dig
 from models.platform import Workload
 from models.rules.disruption import budgets_of
 from models.rules.quota import hard_of, used_of
@@ -21,7 +21,7 @@ from models.scheduler import Decision, Score, Snapshot, schedule_pod
 from models.scheduler.config import DEFAULT_SCHEDULER, KIND, read_profiles, with_default_spread
 from models.scheduler.profile import SCORE_PLUGINS, Profile
 from sim.api_server import ApiServer, key_of
-from sim.arrivals import Arrival, Stock
+from sim.arrivals import Arrival, Stock, ephemeral_claims
 from sim.explained import (
     Explanation,
     NodeAnswer,
@@ -95,8 +95,25 @@ class _World:
         """Admit and schedule one pod, and change the cluster by it."""
         answer = self.api.create_pod(arrival)
         if answer.admission.admitted:
+            answer = replace(answer, notes=tuple(self._claim_ephemeral(answer)))
             answer = self._schedule(answer)
         return self._in_turn(answer)
+
+    def _claim_ephemeral(self, answer: PodAnswer) -> Iterable[str]:
+        """Creates the claims of generic ephemeral volumes as their controller does; says which it cannot.
+
+        Source: pkg/controller/volume/ephemeral/controller.go (``handleVolume``).
+        """
+        for claim in ephemeral_claims(answer.manifest):
+            if key_of(claim) in self.volumes.pvcs:
+                continue
+            created = self.api.create(KubeObject(claim, answer.origin)).admission
+            if not created.admitted:
+                yield f"its ephemeral volume gets no claim: {created.message}"
+                continue
+            claims = [*self.volumes.pvcs.values(), claim]
+            self.volumes = Volumes.of(claims, self.volumes.pvs.values(), self.volumes.classes.values())
+            self.snapshot = self.snapshot.with_objects(pvcs=self.volumes.pvcs.values(), pvs=self.volumes.pvs.values())
 
     def _in_turn(self, answer: PodAnswer) -> PodAnswer:
         """Notes what an ordered StatefulSet waits for: it makes no pod before the one below it is ready."""
@@ -114,7 +131,7 @@ class _World:
         return answer
 
     def _schedule(self, answer: PodAnswer) -> PodAnswer:
-        notes = list(_pod_notes(answer.manifest))
+        notes = [*answer.notes, *_pod_notes(answer.manifest)]
         scheduler = str(dig(answer.manifest, "spec", "schedulerName", default=DEFAULT_SCHEDULER))
         profile = self.profiles.get(scheduler)
         if self.profiles and profile is None:

@@ -255,6 +255,53 @@ spec:
     )
 
 
+def test_a_generic_ephemeral_volume_gets_its_claim_unless_the_quota_refuses_it(answer: Any) -> None:
+    text = """\
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: late}
+provisioner: csi.example
+volumeBindingMode: WaitForFirstConsumer
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: disk, namespace: home}
+spec: {hard: {persistentvolumeclaims: "1"}}
+---
+"""
+    claim = "{accessModes: [ReadWriteOnce], storageClassName: late, resources: {requests: {storage: 1Gi}}}"
+    volumes = f"volumes: [{{name: scratch, ephemeral: {{volumeClaimTemplate: {{spec: {claim}}}}}}}], "
+    first, second = answer(NODE + text + pod("a", extra=volumes) + pod("b", extra=volumes))["pods"]
+    assert (first["state"], first["volumes"][0]["claim"]) == ("scheduled", "home/a-scratch")
+    assert second["state"] == "pending"
+    assert second["message"].startswith(
+        "0/1 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim "
+        '"b-scratch".'
+    )
+    (note,) = second["notes"]
+    assert note == (
+        'its ephemeral volume gets no claim: persistentvolumeclaims "b-scratch" is forbidden: exceeded quota: disk, '
+        "requested: persistentvolumeclaims=1, used: persistentvolumeclaims=1, limited: persistentvolumeclaims=1"
+    )
+
+
+def test_an_ordered_stateful_set_says_what_its_next_pod_waits_for(answer: Any) -> None:
+    text = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: home}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: main, resources: {requests: {cpu: "3"}}}]}
+"""
+    first, second = answer(NODE + text)["pods"]
+    assert (first["state"], first["notes"]) == ("pending", [])
+    assert second["notes"] == ["podManagementPolicy is OrderedReady: this pod is not made before db-0 is ready"]
+
+
 def test_the_pods_of_a_workload_that_is_refused_never_come(answer: Any) -> None:
     quota = QUOTA.replace('requests.cpu: "1", pods: "5"', 'count/deployments.apps: "0"')
     web = """\
