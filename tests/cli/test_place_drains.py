@@ -1,0 +1,74 @@
+"""What ``place`` says about draining each node, in its text and in its JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reports.cli import main
+
+TREE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: home}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      nodeSelector: {kubernetes.io/hostname: node-2}
+      containers: [{name: web, image: "nginx:1", resources: {requests: {cpu: 100m}}}]
+      volumes: [{name: scratch, emptyDir: {}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web, namespace: home}
+spec: {maxUnavailable: 0, selector: {matchLabels: {app: web}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: alone, namespace: home}
+spec:
+  nodeSelector: {kubernetes.io/hostname: node-2}
+  containers: [{name: alone, image: "nginx:1"}]
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> str:
+    (tmp_path / "tree.yaml").write_text(TREE)
+    return str(tmp_path / "tree.yaml")
+
+
+def test_the_json_names_the_blocking_budget_in_the_words_of_the_eviction_api(
+    tree: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["place", tree, "--nodes", "2xm920q:server", "--json"]) == 0
+    drains = {item["node"]: item for item in json.loads(capfd.readouterr().out)["drains"]}
+    assert drains["node-1"]["ends"]
+    second = drains["node-2"]
+    assert not second["ends"]
+    assert second["flags"] == ["--delete-emptydir-data", "--force"]
+    (blocked,) = second["blocked"]
+    assert blocked["budgets"] == ["web"]
+    assert blocked["workload"] == "Deployment home/web"
+    # pkg/registry/core/pod/storage/eviction.go: the message, and its cause with the counts.
+    assert blocked["message"] == "Cannot evict pod as it would violate the pod's disruption budget."
+    assert blocked["cause"] == "The disruption budget web needs 1 healthy pods and has 1 currently"
+    assert second["gone"] == ["home/alone"]
+
+
+def test_the_text_says_which_drain_never_ends_and_what_kubectl_asks_for(
+    tree: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["place", tree, "--nodes", "2xm920q:server"]) == 0
+    text = capfd.readouterr().out
+    assert "\ndraining node-2: never ends: 1 pod cannot be evicted, 0 pods move, 0 find no place\n" in text
+    assert "  gone: home/alone: nothing makes it again\n" in text
+    assert "  kubectl begins only with --force, for home/alone\n" in text
+    assert (
+        "Cannot evict pod as it would violate the pod's disruption budget. "
+        "The disruption budget web needs 1 healthy pods and has 1 currently\n"
+    ) in text
