@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.graph.context import Context, edge, id_of
+from models.graph.environment import Setting
 from models.graph.schema import Edge, Strength, node_id
+from models.graph.texts import Mention, mentions
 from models.objects import KubeObject, string_map
 from models.operators import cnpg
 from models.operators.make import items, mapping, maps, selector_of
@@ -128,9 +130,7 @@ def _job(context: Context, workload: Workload) -> Iterator[Edge]:
     texts = [item for item in settings if ".env" not in item.field]
     if any(_DUMP.search(item.value) for item in texts):
         for item in settings:
-            host = context.hosts.resolve(item.value, workload.namespace) if re.search("HOST", item.name) else None
-            service = context.hosts.service(host.namespace, host.name) if host and host.kind == "service" else None
-            for behind in context.platform.service_workloads(service) if service is not None else ():
+            for behind in _dumped(context, workload, item):
                 yield _copy(
                     context.node_of(workload), context.node_of(behind), "dump", workload.object, item.field, 0.8
                 )
@@ -139,6 +139,19 @@ def _job(context: Context, workload: Workload) -> Iterator[Edge]:
         if match and context.platform.get("PersistentVolumeClaim", workload.namespace, match[1]):
             target = node_id("PersistentVolumeClaim", workload.namespace, match[1])
             yield _copy(context.node_of(workload), target, "snapshot manifest", workload.object, item.field, 0.9)
+
+
+def _dumped(context: Context, workload: Workload, item: Setting) -> Iterator[Workload]:
+    """Databases that a setting of a dumping job leads to: by a host variable, a DSN, or the dump's own arguments."""
+    named = [Mention(item.value, None, "", "", "key", item.value)] if re.search("HOST", item.name) else []
+    for mention in named or mentions(item.value):
+        host = context.hosts.resolve(mention.host, workload.namespace)
+        service = context.hosts.service(host.namespace, host.name) if host.kind == "service" else None
+        if service is None:
+            continue
+        kind = context.classifier.kind(workload, service, mention, item.name)
+        if named or kind in ("queries", "caches-in"):
+            yield from context.platform.service_workloads(service)
 
 
 def _issues(context: Context) -> Iterator[Edge]:

@@ -30,6 +30,12 @@ _NOT_CALLS = re.compile(
     r"allowed|trusted|cors|origin|no_?proxy|listen|bind|self_|csrf|whitelist|allowlist|cookie|domain$|dns|title|message",
     re.IGNORECASE,
 )
+_OUTSIDE_KEY = re.compile(
+    r"(?:^|_)(?:smtp|mail|imap|ldap|mqtt|ntp|s3|nas|nfs|db|database|postgres|pg|mysql|mariadb|redis|valkey|mongo|broker)"
+    r"\w*_?(?:host(?:name)?|server|addr(?:ess)?|endpoint)$",
+    re.IGNORECASE,
+)
+"""Variables whose bare host is used by the workload: others, such as ``VIRTUAL_HOST``, are its own names."""
 _BARE = re.compile(r"[a-z0-9](?:[a-z0-9.\-]*[a-z0-9])?", re.IGNORECASE)
 _SCRAPE = re.compile(r"prometheus.*\.ya?ml$|scrape", re.IGNORECASE)
 _PROMETHEUS = re.compile(r"(^|/)(prometheus|vmagent|agent|victoria-metrics)(:|@|$)")
@@ -95,8 +101,12 @@ def mention_edges(context: Context, source: Source, setting: Setting, mention: M
         strength = Strength.STARTUP if setting.startup else Strength.SOFT
         yield Edge(source.node, target, kind, strength, (evidence,), {"port": mention.port})
         yield Dangling(source.node, target, host.namespace, evidence, optional=host.kind == "name")
-    elif host.kind in ("external", "address") and mention.how in ("url", "host:port"):
+    elif host.kind in ("external", "address") and (mention.how in ("url", "host:port") or _used(setting)):
         yield from _outside(context, source, setting, mention, host)
+
+
+def _used(setting: Setting) -> bool:
+    return ".env" in setting.field and bool(_OUTSIDE_KEY.search(setting.name))
 
 
 def _expected(setting: Setting, mention: Mention) -> bool:
@@ -156,7 +166,8 @@ def _outside(context: Context, source: Source, setting: Setting, mention: Mentio
                 evidence = _evidence(setting, mention, host)
                 yield Edge(source.node, route.object_id, "links-to", Strength.SOFT, (evidence,))
         return
-    if mention.how == "url" and mention.scheme in _CALL_SCHEMES and ("." in host.name or ":" in host.name):
+    called = mention.scheme in _CALL_SCHEMES if mention.how == "url" else _used(setting)
+    if called and ("." in host.name or ":" in host.name):
         if host.name.endswith((".example", ".invalid", ".schema")) or (
             mention.scheme.startswith("http") and _is_link(mention)
         ):

@@ -454,3 +454,42 @@ SPACE = "\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x, labels: {ti
 )
 def test_a_load_balancer_gets_the_first_address_that_its_pools_may_give(pools: str, address: str) -> None:
     assert addresses(SPACE + balanced("lan") + pools) == {"lan": (address,) if address else ()}
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        '{name: d, image: postgres, command: [sh, -c, "pg_dump -h db -U app app > /b/x.sql"]}',
+        '{name: d, image: postgres, command: [sh, -c, "pg_dump postgres://app@db:5432/app > /b/x.sql"]}',
+        "{name: d, image: postgres, command: [pg_dumpall], env: [{name: PGHOST, value: db}]}",
+    ],
+)
+def test_a_job_that_dumps_a_database_backs_it_up_however_it_names_the_host(container: str) -> None:
+    text = f"""
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {{name: dump, namespace: x}}
+spec: {{schedule: "0 1 * * *", jobTemplate: {{spec: {{template: {{spec: {{containers: [{container}]}}}}}}}}}}
+"""
+    built = graph(deployment("db", image="postgres:17", port=5432) + text)
+    assert edges(built, "backs-up") == {("CronJob x/dump", "Deployment x/db", "backs-up")}
+    assert built.nodes["CronJob x/dump"]["schedule"] == "0 1 * * *"
+
+
+@pytest.mark.parametrize(
+    ("variable", "outside"),
+    [
+        ("{name: SMTP_HOST, value: smtp.example.com}", {"External smtp.example.com"}),
+        ('{name: SMTP_ADDR, value: "smtp.example.com:587"}', {"External smtp.example.com:587"}),
+        ("{name: NAS_HOST, value: 192.168.1.9}", {"External 192.168.1.9"}),
+        ("{name: DB_HOST, value: pg.example.com}", {"External pg.example.com"}),
+        ("{name: VIRTUAL_HOST, value: app.example.com}", set()),
+        ("{name: DB_HOST, value: localhost}", set()),
+        ("{name: DB_HOST, value: app}", set()),
+    ],
+)
+def test_hosts_outside_that_a_variable_names_are_told_from_own_names(variable: str, outside: set[str]) -> None:
+    built = graph(deployment("app", extra=f"env: [{variable}]"))
+    assert {target for _, target, _ in edges(built, "reaches-out-to")} == outside
+    assert edges(built, "calls", "queries", "caches-in") == set()
