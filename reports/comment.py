@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from models.errors import Where
+from models.errors import Problem, Where
 from models.findings import Severity
 from models.rules.quantity import parse_quantity
 from reports.formats import duration, number, printable, ratio
 from reports.markdown import block, code, escaped
 from sim.compare.difference import Change, Difference, News, Outcome, RouteDelta, Use
 from sim.compare.outcomes import human
+
+T = TypeVar("T")
 
 MARKER = "<!-- stowplan:diff -->"
 """The last line of a comment: by it the next run finds the comment and updates it in place."""
@@ -33,7 +36,6 @@ ROWS = 8
 _ICONS = {"same": "✅", "pass": "✅", "warn": "⚠️", "fail": "❌", "error": "❌"}
 _MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.INFO: "ℹ️"}
 _NEWS: tuple[News, ...] = ("new", "worse")
-_ORDER = list(_MARKS.values())
 _TEXT = 240
 """A longer text of a manifest is cut inside a table or a list."""
 _NAMES = 5
@@ -141,10 +143,10 @@ def _details(summary: str, body: str) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
-def _cut(rows: Sequence[str], limit: int, what: str) -> list[str]:
+def _cut(rows: Sequence[T], show: Callable[[T], str], limit: int, what: str) -> list[str]:
     """The first rows, and how many are not shown."""
     rest = len(rows) - limit
-    return list(rows) if rest <= 0 else [*rows[:limit], f"{rest} more {what}"]
+    return [*map(show, rows[:limit]), *([f"{rest:,} more {what}"] if rest > 0 else [])]
 
 
 def _count(number: int, word: str) -> str:
@@ -163,13 +165,14 @@ def _problems(difference: Difference) -> str:
     """What keeps a side from being rendered: the first eight problems."""
     lines: list[str] = []
     for side, name in ((difference.head, "head"), (difference.base, "base")):
-        shown = [
-            f"- {name}: {_code(str(problem.where)) or 'somewhere'}: {_plain(problem.what)}"
-            + (f" ({_plain(problem.way_out)})" if problem.way_out else "")
-            for problem in side.problems
-        ]
-        lines += _cut(shown, ROWS, f"problems of the {name}")
+        shown = _cut(side.problems, _problem, ROWS, f"problems of the {name}")
+        lines += [f"- {name}: {line}" for line in shown]
     return "\n".join(lines)
+
+
+def _problem(problem: Problem) -> str:
+    words = f"{_code(str(problem.where))} {_plain(problem.what)}".strip()
+    return f"{words} ({_plain(problem.way_out)})" if problem.way_out else words
 
 
 @dataclass(frozen=True)
@@ -222,15 +225,15 @@ def _groups(outcomes: Sequence[Outcome]) -> list[_Group]:
 
 def _table(difference: Difference, caps: Caps) -> str:
     """The worst eight: new verdicts, limits that are closer, what got fixed."""
-    rows = [_outcome_row(group) for news in _NEWS for group in _groups(difference.outcomes_of(news))]
-    rows.sort(key=lambda row: _ORDER.index(row[0]))
+    groups = [group for news in _NEWS for group in _groups(difference.outcomes_of(news))]
+    groups.sort(key=lambda group: -int(group.first.severity))
     uses = [row for row in difference.uses if row.changed and row.share_after is not None and row.quota]
     uses.sort(key=lambda row: -(row.share_after or 0.0))
-    rows += [_use_row(row) for row in uses]
-    rows += [_outcome_row(group) for group in _groups(difference.outcomes_of("fixed"))]
+    rows: list[_Group | Use] = [*groups, *uses, *_groups(difference.outcomes_of("fixed"))]
     if not rows:
         return ""
-    table = _grid(("", "what", "observed", "before", "where"), rows[: caps.rows])
+    shown = [_use_row(row) if isinstance(row, Use) else _outcome_row(row) for row in rows[: caps.rows]]
+    table = _grid(("", "what", "observed", "before", "where"), shown)
     rest = len(rows) - caps.rows
     return table if rest <= 0 else f"{table}\n\n{_count(rest, 'more row')} below."
 
@@ -310,9 +313,7 @@ def _changes(difference: Difference, caps: Caps) -> str:
     summary = f"{_count(len(rows), 'change')}: " + ", ".join(f"{mark} {n:,}" for mark, n in counts.items() if n)
     if not caps.changes:
         return f"{summary}."
-    lines = _cut([change_line(row) for row in rows[: caps.changes + 1]], caps.changes, "")
-    if len(rows) > caps.changes:
-        lines[-1] = f"{len(rows) - caps.changes:,} more rows"
+    lines = _cut(rows, change_line, caps.changes, "rows")
     return _details(summary, block("\n".join(lines), "diff"))
 
 
@@ -363,7 +364,7 @@ def _verdicts(difference: Difference, caps: Caps) -> str:
     if not rows or not caps.verdicts:
         return ""
     new, worse = len(difference.outcomes_of("new")), len(difference.outcomes_of("worse"))
-    lines = _cut([_verdict(item) for item in rows], caps.verdicts, "verdicts")
+    lines = _cut(rows, _verdict, caps.verdicts, "verdicts")
     return _details(
         f"{_count(new, 'new verdict')}, {worse:,} worse, {len(rows) - new - worse:,} fixed", "\n".join(lines)
     )
@@ -387,8 +388,11 @@ def _still(difference: Difference, caps: Caps) -> str:
     summary = f"{_count(len(rows), 'verdict')} from before {'still holds' if len(rows) == 1 else 'still hold'}"
     if not caps.open:
         return f"{summary}."
-    lines = [f"- {item.severity}: {_plain(item.sentence)} ({_code(item.code)}) {_place(item.where)}" for item in rows]
-    return _details(summary, "\n".join(_cut(lines, caps.open, "verdicts")))
+
+    def line(item: Outcome) -> str:
+        return f"- {item.severity}: {_plain(item.sentence)} ({_code(item.code)}) {_place(item.where)}"
+
+    return _details(summary, "\n".join(_cut(rows, line, caps.open, "verdicts")))
 
 
 def _simulated(difference: Difference, caps: Caps) -> str:
@@ -422,10 +426,11 @@ def _route(row: RouteDelta) -> tuple[str, ...]:
 
 
 def _notes(difference: Difference, caps: Caps) -> str:
-    lines = [f"- {_plain(line)}" for line in not_covered(difference)]
+    lines = not_covered(difference)
     if not lines or not caps.notes:
         return ""
-    return _details(f"Not covered ({len(lines)})", "\n".join(_cut(lines, caps.notes, "lines")))
+    shown = _cut(lines, lambda line: f"- {_plain(line)}", caps.notes, "lines")
+    return _details(f"Not covered ({len(lines):,})", "\n".join(shown))
 
 
 def not_covered(difference: Difference) -> list[str]:
