@@ -137,7 +137,7 @@ class ApiServer:
 
         early = (
             ("NamespaceLifecycle", self._closed(pod)),
-            ("ServiceAccount", self._account_missing(pod)),
+            ("ServiceAccount", self._account_missing(arrival, pod)),
             ("Priority", form.message if form.plugin == "Priority" else ""),
             ("validation", form.invalid),
             (form.plugin, form.message),
@@ -179,11 +179,15 @@ class ApiServer:
         reason = f"unable to create new content in namespace {namespace} because it is being terminated"
         return forbidden(resource_of(obj), obj, reason)
 
-    def _account_missing(self, pod: Manifest) -> str:
-        """The refusal when the files hold ServiceAccounts of the namespace, but not the pod's."""
+    def _account_missing(self, arrival: Arrival, pod: Manifest) -> str:
+        """The refusal when the files hold ServiceAccounts of the namespace, but not the pod's.
+
+        Accounts that an operator makes, or a chart that could not be had, are not in the files and cannot be missed.
+        """
         namespace, name = str(dig(pod, "metadata", "namespace", default="")), str(pod["spec"]["serviceAccountName"])
         accounts = self._accounts.get(namespace)
-        if not accounts or name == "default" or name in accounts:
+        made = arrival.origin.provenance in ("modelled", "derived") or arrival.workload.startswith("Cluster ")
+        if made or not accounts or name == "default" or name in accounts:
             return ""
         reason = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
         return forbidden("pods", pod, reason)

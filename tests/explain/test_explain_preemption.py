@@ -1,7 +1,7 @@
 """Kubernetes' preemption tables through the JSON of ``explain``: which pods each node would have to give up.
 
-Source: pkg/scheduler/framework/plugins/defaultpreemption/default_preemption_test.go (v1.33.1), TestDryRunPreemption, with
-upstream's names of the cases. The choice among nodes is tested with cases of our own, one for each rule of
+Source: pkg/scheduler/framework/plugins/defaultpreemption/default_preemption_test.go (v1.33.1), TestDryRunPreemption,
+with upstream's names of the cases. The choice among nodes is tested with cases of our own, one for each rule of
 framework/preemption/preemption.go ``pickOneNodeForPreemption``.
 """
 
