@@ -14,7 +14,7 @@ from models.rules.rollout import max_surge, max_unavailable, strategy_of
 from sim.placement import Placement
 from sim.platform.workloads import make_pod
 from sim.rollouts.start import NEXT_REVISION
-from sim.rollouts.verdict import Standing, judge_rollouts
+from sim.rollouts.verdict import Ending, judge_rollouts
 
 MOST_STATES = 2000
 """One workload alone has a handful of states; more only where many others miss pods."""
@@ -27,7 +27,7 @@ class RolloutCheck:
 
     workload: str
     strategy: str
-    verdict: Standing
+    verdict: Ending
     reason: str
     peak: Mapping[tuple[str, str, str], Quantity]
     """Use of each (namespace, quota, key) while all its surge pods exist: what the rollout needs."""

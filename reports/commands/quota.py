@@ -42,6 +42,7 @@ def quota_tree(
     root: Path | None = None,
 ) -> bool:
     """Print the table of the quotas, or propose others; true when nothing is refused. Raises InputError."""
+    from sim.quotas.check import quota_problems
     from sim.quotas.peaks import Assumed
 
     share, job_s = _arguments(margin, job_length, suggest, output)
@@ -49,6 +50,8 @@ def quota_tree(
     standing = read_standing(paths, scenario, nodes, seed=seed, fetch=fetch, root=root)
     if not standing.platform.workloads:
         raise InputError(Problem(Where(), "the tree runs no pods", "name the tree that holds the workloads"))
+    if problems := quota_problems(standing.platform):
+        raise InputError(problems)
     if suggest:
         return _suggest(standing, share, assumed, output, as_json)
     return _table(standing, assumed, as_json)

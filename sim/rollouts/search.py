@@ -191,13 +191,11 @@ class Search:
         item, at = self.members[index], state.standings[index]
         if item.machine.refusal:
             return item.machine.refusal
-        for identity, new in [*((i, True) for i in at.pending), *((i, False) for i in at.waiting)]:
-            message = self.room.decide(state, index, identity, new).message
-            if message:
-                return message
-        for identity, new in item.machine.missing(at):
-            message = self._refusal(state, item, identity, new)
-            if message:
+        # What the rollout is about comes first: the new pods, then what the old ones lack.
+        for new, queue in ((True, at.pending), (False, at.waiting)):
+            told = [self.room.decide(state, index, identity, new).message for identity in queue]
+            told += [self._refusal(state, item, i, new) for i, wanted in item.machine.missing(at) if wanted == new]
+            if message := next(filter(None, told), ""):
                 return message
         return "waits for pods that are not available"
 

@@ -29,7 +29,7 @@ HORIZON_S = 86_400.0
 
 SYNC_WAVE = "argocd.argoproj.io/sync-wave"
 
-Standing = Literal["completes", "may get stuck", "stuck", "undecided"]
+Ending = Literal["completes", "may get stuck", "stuck", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class RolloutVerdict:
     """
 
     workloads: tuple[str, ...]
-    verdict: Standing
+    verdict: Ending
     reasons: Mapping[str, str] = field(default_factory=dict)
     witness: tuple[str, ...] = ()
     states: int = 0
@@ -86,7 +86,7 @@ def judge_rollouts(
     rolled = [member(placement, item, _wave(item) if waves else 0) for item in chosen]
     search = Search(placement, [*rolled, *_bystanders(placement, rolled)])
     found = search.run(states)
-    verdict: Standing = "undecided"
+    verdict: Ending = "undecided"
     if found.can_stick and found.can_complete:
         verdict = "may get stuck"
     elif found.exhausted:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "platformsim"))
@@ -26,7 +26,7 @@ from models.rules.rollout import ReplicaSetState, RolloutState, Strategy, plan_r
 from sim.placement import Placement, place_platform
 from sim.rollouts.verdict import RolloutVerdict, judge_rollouts
 
-SLOW = [HealthCheck.too_slow]
+SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 VERDICTS = {frozenset({True}): "completes", frozenset({False}): "stuck", frozenset({True, False}): "may get stuck"}
 
 
@@ -200,9 +200,9 @@ CORES = 60
 
 
 def on_nodes(
-    specs: tuple[Spec, ...], homes: tuple[tuple[int, ...], ...], pins: tuple[int | None, ...], nodes: int
+    specs: tuple[Spec, ...], homes: tuple[tuple[int, ...], ...], pins: tuple[int | None, ...], nodes: int, pods: int
 ) -> frozenset[bool]:
-    """A workload's state: nodes of its old pods, nodes of its new pods, new pods without a node."""
+    """A workload's state: nodes of its old pods, nodes of its new pods, new pods without a node. At most ``pods``."""
     fence = [fences(spec) for spec in specs]
 
     def free(state: Any) -> list[int]:
@@ -219,7 +219,8 @@ def on_nodes(
             following: list[Any] = []
             total = len(old) + len(new) + pending
             wanted = len(new) + pending < replicas and total < replicas + surge
-            if wanted and not (kind == "recreate" and old):
+            everywhere = sum(len(at[0]) + len(at[1]) + at[2] for at in state)
+            if wanted and everywhere < pods and not (kind == "recreate" and old):
                 following.append((old, new, pending + 1))
             if pending:
                 fits = [node for node in range(nodes) if room[node] >= cpu and pins[index] in (None, node)]
@@ -238,32 +239,40 @@ def on_nodes(
     return ends(tuple((home, (), 0) for home in homes), moves, complete)
 
 
+def sized(replicas: int) -> st.SearchStrategy[Spec]:
+    """Deployments with so many replicas at most, each a fair part of a node."""
+    parts = st.tuples(
+        st.sampled_from(["rolling", "rolling", "recreate"]),
+        st.integers(1, replicas),
+        st.sampled_from([15, 20, 30, 40, 55]),
+    )
+    return with_fences(parts)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(
-    specs=st.lists(
-        with_fences(st.tuples(st.sampled_from(["rolling", "rolling", "recreate"]), st.integers(1, 2), st.just(0))),
-        min_size=1,
-        max_size=3,
+    specs=st.one_of(
+        st.lists(sized(2), min_size=1, max_size=3),
+        st.lists(sized(1), min_size=4, max_size=5),
     ),
-    sizes=st.lists(st.sampled_from([15, 20, 30, 40, 55]), min_size=3, max_size=3),
-    pins=st.lists(st.sampled_from([None, None, 0]), min_size=3, max_size=3),
-    nodes=st.integers(1, 2),
+    pins=st.lists(st.sampled_from([None, None, 0]), min_size=5, max_size=5),
+    nodes=st.integers(1, 3),
+    spare=st.sampled_from([0, 1, 9]),
 )
 def test_verdict_with_tight_nodes_is_that_of_every_order_and_every_choice_of_a_fitting_node(
-    specs: list[Spec], sizes: list[int], pins: list[int | None], nodes: int
+    specs: list[Spec], pins: list[int | None], nodes: int, spare: int
 ) -> None:
-    sized = tuple((kind, replicas, size, *rest) for (kind, replicas, _, *rest), size in zip(specs, sizes, strict=False))
     names = ["server-1", *(f"agent-{number}" for number in range(1, nodes))]
     tree = [
         manifest(f"web-{number}", spec, node="" if pin is None else names[pin])
-        for number, (spec, pin) in enumerate(zip(sized, pins, strict=False))
+        for number, (spec, pin) in enumerate(zip(specs, pins, strict=False))
     ]
-    placement = placed(*tree, agents=nodes - 1)
-    if placement.waiting:
-        return
+    pods = sum(spec[1] for spec in specs) + spare
+    placement = placed(*tree, w.quota(pods=str(pods)), agents=nodes - 1)
+    assume(not placement.waiting)
     homes = tuple(
         tuple(sorted(names.index(str(pod.node)) for pod in placement.by_workload[f"Deployment home/web-{number}"]))
         for number in range(len(specs))
     )
     found = judge(placement)
-    assert found.verdict == VERDICTS[on_nodes(sized, homes, tuple(pins), nodes)]
+    assert found.verdict == VERDICTS[on_nodes(tuple(specs), homes, tuple(pins), nodes, pods)]
