@@ -65,6 +65,7 @@ class Stock:
 
     ``existing``: pods that are bound or finished, defaulted. ``written``: other objects with a namespace that are to
     be created, in order. ``stored``: those that exist. ``ignored``: kinds that no answer depends on, with their count.
+    ``planned``: the nodes are hardware that was named, and none of the files'.
     """
 
     platform: Platform
@@ -75,6 +76,7 @@ class Stock:
     stored: tuple[KubeObject, ...]
     ignored: Mapping[str, int]
     notes: tuple[str, ...]
+    planned: bool = False
 
     def of_kind(self, kind: str) -> list[Manifest]:
         """The manifests of a kind, whatever its API group."""
@@ -127,6 +129,7 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
         tuple(item for item in others if _is_stored(item, mounted)),
         _ignored(platform),
         tuple(_notes(platform, nodes, existing)),
+        planned=bool(given),
     )
 
 

@@ -214,7 +214,8 @@ def _snapshot(stock: Stock, volumes: Volumes) -> Snapshot:
         replication_controllers=stock.of_kind("ReplicationController"),
         pdbs=[item.manifest for item in stock.platform.pdbs],
         csi_nodes=stock.of_kind("CSINode"),
-        csi_drivers=stock.of_kind("CSIDriver"),
+        # Drivers publish free space per node once they run: of hardware that is only planned nothing is published.
+        csi_drivers=[] if stock.planned else stock.of_kind("CSIDriver"),
         csi_capacities=stock.of_kind("CSIStorageCapacity"),
         volume_attachments=stock.of_kind("VolumeAttachment"),
         namespaces=[
