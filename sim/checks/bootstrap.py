@@ -17,6 +17,7 @@ from models.platform import Workload
 from sim.checks.check import Check, Defect, subject_of
 from sim.checks.look import Look, Slot
 
+_NEEDS: Final = DEPENDENCY_KINDS - {"routes-to"}
 _DNS_IMAGE: Final = re.compile(
     r"(^|/)(adguardhome|adguard-home|pihole|blocky|technitium[\w\-]*|dns-server|unbound|bind9|dnsmasq|pdns[\w\-]*|coredns)"
     r"(:|@|$)",
@@ -66,13 +67,14 @@ class _Registries:
         name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
         nodes = {context.node_of(item) for item in self.servers(host, namespace)}
         for route in context.route_hosts.get(name, ()):
-            nodes |= {context.node_of(route.entry_workload)} if route.entry_workload else set()
+            nodes |= set(context.route_needs(route))
         graph = self.look.standing.graph
         hard: nx.DiGraph[str] = nx.DiGraph()
         hard.add_edges_from(
             (a, b)
             for a, b, data in graph.edges(data=True)
-            if data["kind"] in DEPENDENCY_KINDS and data["strength"] == Strength.HARD
+            # A proxy leads to every route, and needs none of them to answer for this one.
+            if data["kind"] in _NEEDS and data["strength"] == Strength.HARD
         )
         reached = set(nodes)
         for node in nodes & set(hard):

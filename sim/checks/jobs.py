@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -82,17 +82,21 @@ def cron_overlap_quota(look: Look) -> Iterator[Defect]:
     """CronJobs that fit into the quota one by one and not together: the later ones wait, or miss their time."""
     for namespace in look.platform.quotas:
         runs = list(_runs(look, namespace))
-        for group, minute in _together(runs):
+        started = [replace(run, minutes=1) for run in runs]
+        for group, minute in [*_together(started), *_together(runs)]:
             message, last = _refused(look, group)
             if last is None:
                 continue
+            together = all(run.minutes == 1 for run in group)
             yield Defect(
-                f"{len(group)} CronJobs of namespace {namespace} run at once at {minute // 60:02}:{minute % 60:02}, "
-                "and the quota has no room for all",
+                f"{len(group)} CronJobs of namespace {namespace} {'start' if together else 'may all run'} at "
+                f"{minute // 60:02}:{minute % 60:02}, and the quota has no room for all",
                 last.item,
                 "spec.schedule",
                 (*(f"{subject_of(run.item)}: {run.item.spec.get('schedule')}" for run in group), message),
                 "start them at different times, or raise the quota",
+                # A deadline is the longest that a run may take, not what it takes.
+                severity=None if together else Severity.INFO,
             )
             break
 
@@ -130,7 +134,7 @@ def _runs(look: Look, namespace: str) -> Iterator[_Run]:
 def _together(runs: list[_Run]) -> list[tuple[tuple[_Run, ...], int]]:
     """Sets of CronJobs that may run in one minute, largest first, each with such a minute of the day.
 
-    A run lasts as long as its deadline lets it, one minute without one; time zones are taken as one. O(days * runs +
+    A run lasts ``minutes``, as long as its deadline lets it, one without a deadline; time zones are taken as one. O(days * runs +
     kinds of days * minutes * runs).
     """
     days = {tuple(_on(run.schedule, _START + timedelta(days=number)) for run in runs) for number in range(366)}

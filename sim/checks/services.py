@@ -361,7 +361,14 @@ CHECKS = (
         "a Service sends to a port number that its pods neither declare nor speak of",
         service_port_closed,
     ),
-    Check("ROUTE-PORT", Severity.ERROR, "a route sends to a port that its Service does not have", route_port),
+    Check(
+        "ROUTE-PORT",
+        Severity.ERROR,
+        "a route sends to a port that its Service does not have",
+        route_port,
+        # Policies have nothing to say about a port that is none.
+        replaces=("GRAPH-POLICY-FORBIDS",),
+    ),
     Check(
         "MONITOR-PORT",
         Severity.WARNING,
