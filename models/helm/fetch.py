@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from models.helm.engine import EngineError
 from models.helm.find import base_name, cached_archive
@@ -30,14 +32,33 @@ def fetch_chart(request: ChartRequest, cache: Path) -> Path:
         archives = sorted(Path(folder).glob("*.tgz"))
         if not archives:
             raise EngineError(f"{request.repo} gave no archive")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(archives[0], target)
+        put_file(target, archives[0].read_bytes())
     return target
+
+
+def put_file(target: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it: beside its place first, then moved there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        # mkstemp makes it for its owner alone
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def sha256(archive: Path) -> str:
     """The hexadecimal SHA-256 sum of a file."""
     return hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+def _is_local(reference: str) -> bool:
+    """Whether a registry is on this machine; Helm speaks HTTP without TLS with such a one."""
+    return urlsplit(reference).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _pull(request: ChartRequest, folder: Path) -> None:
@@ -51,7 +72,11 @@ def _pull(request: ChartRequest, folder: Path) -> None:
 
         try:
             helm_python.pull(
-                reference, destination=folder, version=request.version, repo_url=None if oci else request.repo
+                reference,
+                destination=folder,
+                version=request.version,
+                repo_url=None if oci else request.repo,
+                plain_http=oci and _is_local(reference),
             )
         except helm_python.HelmError as error:
             raise EngineError(str(error)) from error
@@ -60,6 +85,9 @@ def _pull(request: ChartRequest, folder: Path) -> None:
         raise EngineError("there is neither the package helm-python-sdk nor a helm binary to download with")
     command = ["helm", "pull", reference, "--version", request.version, "--destination", str(folder)]
     command += [] if oci else ["--repo", request.repo]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT_S)
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(f"helm did not finish within {_TIMEOUT_S} s") from error
     if done.returncode != 0:
         raise EngineError(done.stderr.decode("utf-8", "replace").strip())

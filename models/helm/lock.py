@@ -10,6 +10,7 @@ import yaml
 
 from models.documents import read_documents
 from models.errors import InputError, Problem, Where
+from models.helm.fetch import put_file
 
 LOCK_FILE = "stowplan.lock"
 Key = tuple[str, str, str]
@@ -48,6 +49,5 @@ class Lock:
             for (name, repo, version), digest in sorted(self.sums.items())
         ]
         text = "# Charts that were downloaded with --fetch; a changed archive is refused.\n"
-        (repository / LOCK_FILE).write_text(
-            text + yaml.safe_dump({"charts": charts}, sort_keys=False), encoding="utf-8"
-        )
+        content = text + yaml.safe_dump({"charts": charts}, sort_keys=False)
+        put_file(repository / LOCK_FILE, content.encode("utf-8"))

@@ -123,6 +123,7 @@ def generated_tree(folder: Path, files: int) -> None:
 def application(name: str, other: str) -> Iterator[tuple[str, str]]:
     """Ten files of one application that calls another one."""
     head = "apiVersion: {}\nkind: {}\nmetadata: {{name: {}}}\n"
+    backend = f"{{service: {{name: {name}, port: {{number: 80}}}}}}"
     kinds = {
         "service": ("v1", "Service", f"spec: {{selector: {{app: {name}}}, ports: [{{port: 80, targetPort: http}}]}}\n"),
         "account": ("v1", "ServiceAccount", ""),
@@ -134,8 +135,7 @@ def application(name: str, other: str) -> Iterator[tuple[str, str]]:
         "ingress": (
             "networking.k8s.io/v1",
             "Ingress",
-            f"spec: {{rules: [{{host: {name}.example.org, http: {{paths: [{{path: /, pathType: Prefix, backend:"
-            f" {{service: {{name: {name}, port: {{number: 80}}}}}}}}]}}}}]}}\n",
+            f"spec: {{rules: [{{host: {name}.example.org, http: {{paths: [{{path: /, backend: {backend}}}]}}}}]}}\n",
         ),
         "policy": (
             "networking.k8s.io/v1",
