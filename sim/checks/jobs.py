@@ -134,8 +134,7 @@ def _runs(look: Look, namespace: str) -> Iterator[_Run]:
 def _together(runs: list[_Run]) -> list[tuple[tuple[_Run, ...], int]]:
     """Sets of CronJobs that may run in one minute, largest first, each with such a minute of the day.
 
-    A run lasts ``minutes``, as long as its deadline lets it, one without a deadline; time zones are taken as one. O(days * runs +
-    kinds of days * minutes * runs).
+    A run lasts ``minutes``; time zones are taken as one. O(days * runs + kinds of days * minutes * runs).
     """
     days = {tuple(_on(run.schedule, _START + timedelta(days=number)) for run in runs) for number in range(366)}
     found: dict[tuple[int, ...], int] = {}

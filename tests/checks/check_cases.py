@@ -13,12 +13,13 @@ import yaml
 
 from models import scenario as schema
 from models.findings import Finding, Severity
-from models.objects import KubeObject, Origin, Rendered
 from models.render import render_text
 from sim.checks import run_checks
 from sim.standing import stand
 
 HERE = Path(__file__).parent
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""libyaml's, where it is there: the trees are written often."""
 Manifest = dict[str, Any]
 Tree = dict[str, Manifest]
 """Manifests by "Kind/name"."""
@@ -53,13 +54,18 @@ class Case:
         return self.name.partition(" ")[0]
 
 
-def clean() -> Tree:
+@functools.cache
+def _clean() -> Tree:
     documents = yaml.safe_load_all((HERE / "small_platform.yaml").read_text(encoding="utf-8"))
     return {f"{item['kind']}/{item['metadata']['name']}": item for item in documents}
 
 
+def clean() -> Tree:
+    return copy.deepcopy(_clean())
+
+
 def text_of(tree: Tree) -> str:
-    return yaml.safe_dump_all(tree.values(), sort_keys=False)
+    return str(yaml.dump_all(tree.values(), Dumper=DUMPER, sort_keys=False))
 
 
 def findings(tree: Tree, cluster: str) -> list[Finding]:
@@ -74,7 +80,7 @@ def clean_findings(cluster: str) -> list[Finding]:
 @functools.cache
 def found(case: Case) -> list[Finding]:
     """What the change brings up."""
-    tree = copy.deepcopy(clean())
+    tree = clean()
     case.change(tree)
     known = {(item.code, item.subject) for item in clean_findings(case.cluster)}
     return [item for item in findings(tree, case.cluster) if (item.code, item.subject) not in known]
@@ -761,17 +767,3 @@ CASES = (
         severity=Severity.ERROR,
     ),
 )
-
-
-def rendered_with(rendered: Rendered, changes: dict[str, Callable[[Manifest], None]]) -> Rendered:
-    """A rendered tree with some objects ("Kind namespace/name") changed in memory."""
-    objects = []
-    for item in rendered.objects:
-        name = f"{item.kind} {item.namespace}/{item.name}" if item.namespace else f"{item.kind} {item.name}"
-        if name in changes:
-            manifest = copy.deepcopy(item.manifest)
-            changes[name](manifest)
-            objects.append(KubeObject(manifest, Origin(item.origin.file, item.origin.line)))
-        else:
-            objects.append(item)
-    return Rendered(tuple(objects), rendered.missing, rendered.roots, rendered.lines)
