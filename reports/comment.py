@@ -7,6 +7,7 @@ nothing that a manifest says becomes markup, a mention or part of the hidden mar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -242,7 +243,7 @@ def _outcome_row(group: _Group) -> tuple[str, ...]:
     item = group.first
     observed = _plain(item.amount) if item.amount else _plain(item.reason) if item.reason else _code(item.code)
     if item.share is not None:
-        observed += f" ({ratio(item.share)})"
+        observed += f" ({share_text(item.share)})"
     platform = f" [{_plain(item.platform)}]" if item.platform else ""
     words = _plain(group.words) + platform
     if item.news == "fixed":
@@ -272,11 +273,19 @@ def use_words(row: Use, *, after: bool) -> str:
     if rest is None or peak is None:
         return "–"
     text = f"{_amount(rest, row.key)}" + (f" of {_amount(hard, row.key)}" if hard is not None else "") + " at rest"
-    text += f" ({ratio(shares[0])})" if shares[0] is not None else ""
+    text += f" ({share_text(shares[0])})" if shares[0] is not None else ""
     if peak != rest:
         text += f", {_amount(peak, row.key)} at peak"
-        text += f" ({ratio(shares[1])})" if shares[1] is not None else ""
+        text += f" ({share_text(shares[1])})" if shares[1] is not None else ""
     return text
+
+
+def share_text(share: float) -> str:
+    """A share of a limit as a percentage with one digit, rounded down: only what is full reads 100%."""
+    if not math.isfinite(share):
+        return "nothing is allowed"
+    text = f"{math.floor(share * 1000 + 1e-6) / 10:.1f}"
+    return f"{text.removesuffix('.0')}%"
 
 
 def _amount(text: str, key: str) -> str:

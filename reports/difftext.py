@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from models.findings import Severity
-from reports.comment import change_line, not_covered, use_words
-from reports.formats import printable, ratio
+from reports.comment import change_line, not_covered, share_text, use_words
+from reports.formats import printable
 from sim.compare.difference import Difference, Outcome
 
 _MOST = 40
@@ -56,7 +56,7 @@ def _part(title: str, rows: list[str]) -> list[str]:
 
 
 def _verdict(item: Outcome) -> str:
-    share = f" ({ratio(item.share)})" if item.share is not None else ""
+    share = f" ({share_text(item.share)})" if item.share is not None else ""
     words = item.amount + share if item.amount else item.reason
     words += f", before {item.was}" if item.was else ""
     place = f"  {item.where.file}:{item.where.line}" if item.where.file else ""

@@ -178,7 +178,7 @@ def _crowded(running: Standing, peaks: Mapping[Key, Row]) -> Iterator[Outcome]:
             f"ResourceQuota {namespace}/{name} {key}",
             namespace,
             namespace,
-            f"quota {name} of {namespace} refuses pods {_WHEN.get(row.driver, 'at its peak')}",
+            f"quota {namespace}/{name} refuses pods {_WHEN.get(row.driver, 'at its peak')}",
             row.at_peak,
             f"{human(row.peak, key)} of {human(row.hard, key)} {key}",
             row.share,
@@ -297,6 +297,9 @@ def _enriched(item: Outcome, finding: Finding) -> Outcome:
 
 
 def _of_finding(finding: Finding) -> Outcome:
+    amount, share = max(
+        (_quota_amount(fact) for fact in finding.evidence), key=lambda item: item[1] or 0.0, default=("", None)
+    )
     return Outcome(
         "new",
         "finding",
@@ -307,8 +310,8 @@ def _of_finding(finding: Finding) -> Outcome:
         finding.namespace,
         finding.title,
         "",
-        "",
-        None,
+        amount,
+        share,
         finding.where,
         finding.evidence,
         finding.way_out,

@@ -394,7 +394,7 @@ def test_reference_platform_with_a_lower_quota_takes_less_than_five_seconds(
     )
     assert time.process_time() - start < 5
     assert code == 0
-    assert out.startswith("WARN: quota htpc of htpc refuses pods after the loss of a node: htpc needs ")
+    assert out.startswith("WARN: quota htpc/htpc refuses pods after the loss of a node: htpc needs ")
     assert "of 1.5 requests.cpu, before" in out.splitlines()[0]
 
 
