@@ -54,7 +54,7 @@ class EngineBinding(PlatformObserver):
             if self._step(min(target, self._next_sample())):
                 return self._taken()
             if self._measured and self.engine.now >= self._next_sample():
-                self._samples.append((self.engine.now, self.engine.measures().pod_cpu_s))
+                self._samples.append((self.engine.now, self.engine.pod_cpu()))
             if self.engine.now >= target:
                 return []
 
@@ -193,7 +193,7 @@ class EngineBinding(PlatformObserver):
         """Mean CPU use per ready pod since the last question as a share of its request; None for the first question,
         without pods, or without a request."""
         self.advance(t)
-        used = self.engine.measures().pod_cpu_s
+        used = self.engine.pod_cpu()
         slots = [self._slots[uid] for uid in self._ready.get(workload, {})]
         now = {slot: float(used[slot]) for slot in slots if slot < len(used)}
         before = self._cpu.get(workload)

@@ -160,16 +160,16 @@ class _Builder:
         self, workload: Workload, app: AppProfile, target: str, call: CallProfile, *, soft: bool
     ) -> list[ir.Instruction]:
         """A call; or look-ups in a cache, each followed by the calls of the database that a miss costs."""
-        behind = [(to, strength) for to, kind, strength in self._dependencies(workload.id) if kind == "queries"]
-        plain = self._call(target, call, soft=soft)
-        if call.hit_ratio is None or not behind:
+        databases = [(to, strength) for to, kind, strength in self._dependencies(workload.id) if kind == "queries"]
+        plain, holder = self._call(target, call, soft=soft), self.workload_of(target)
+        if call.hit_ratio is None or not databases or holder is None:
             return [plain]
-        database, strength = behind[0]
+        database, strength = databases[0]
         self.assumptions[
             f"{workload.id} finds {call.hit_ratio:.0%} of its look-ups in {target} once it holds {call.working_set} "
             f"things; a miss costs {call.miss_calls} calls of {database} ({app.confidence}, profile {app.name!r})"
         ] = None
-        cache = ir.Cache(call.hit_ratio, 1, self.service(target), float(call.working_set))
+        cache = ir.Cache(call.hit_ratio, 1, self.service(holder.id), float(call.working_set))
         missed = CallProfile(to="database", count=call.miss_calls)
         query = self._call(database, missed, soft=strength == "soft")
         return [replace(plain, count=1), cache, query] * call.count

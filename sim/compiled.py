@@ -105,7 +105,6 @@ class CompiledEngine:
             F[filled] = min(F[filled], self.working_sets[station.service]) * ((running - 1) / running)
 
     def cache_contents(self, service: int) -> float:
-        """How many things the cache of a service holds; inf while it is full."""
         return float(self.memory.F[self.layout.services[service] + at.S_FILLED])
 
     def _pods_of(self, service: int) -> list[int]:
@@ -347,6 +346,10 @@ class CompiledEngine:
             link_busy_s=np.array([F[resource + at.R_BUSY_S] for resource in link_resources], np.float64),
             exemplars=tuple(exemplar for route in layout.routes for exemplar in self._exemplars(route)),
         )
+
+    def pod_cpu(self) -> Floats:
+        self._order(at.DO_ACCOUNT, 0)
+        return np.asarray(self.memory.F[np.array(self.pods, np.int64) + at.G_USED] + self._idle_used())
 
     def _idle_used(self) -> Floats:
         now = self.now

@@ -18,6 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.measures import EngineMeasures
 from sim.program import PodStation, Program
 
@@ -114,6 +117,12 @@ class Engine(Protocol):
         """Multiply the rates of an open source (divide think times of a closed one) from now on."""
 
     # results
+    def cache_contents(self, service: int) -> float:
+        """How many things the cache of a service holds; inf while it is full."""
+
+    def pod_cpu(self) -> NDArray[np.float64]:
+        """CPU time of every pod slot since the last reset, in core-seconds: ``measures().pod_cpu_s``, but cheap."""
+
     def measures(self) -> EngineMeasures:
         """What was measured since the last reset, up to now. Does not change the trajectory."""
 

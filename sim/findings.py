@@ -13,6 +13,7 @@ from models.platform import Workload
 from sim.growth import Trial
 from sim.headroom import QuotaHeadroom, RolloutCheck
 from sim.metrics import ContainerSizing, NodeUse, ObjectiveResult, ThresholdOutcome, bottlenecks
+from sim.overload import overloads
 from sim.placement import lose_node
 from sim.study import Results, Study
 
@@ -28,6 +29,7 @@ CODES: dict[str, str] = {
     "SIM-REFUSED": "during the run the API server refused pods",
     "SIM-ROLLOUT-STUCK": "a rollout of the run did not finish",
     "SIM-OOM": "a container was killed for its memory",
+    "SIM-OVERLOAD": "open traffic asks a station for more than it can do",
     "CPU-THROTTLED": "a container is held back by its CPU limit",
     "NOT-SEEN": "part of the platform is not in the tree and was not simulated",
     "NO-SURVIVAL": "the control plane does not survive the loss of its only server",
@@ -65,6 +67,7 @@ def collect(evidence: Evidence) -> list[Finding]:
         *_judged(evidence),
         *_happened(evidence),
         *_throttled(evidence),
+        *overloads(evidence.study),
         *_unseen(evidence),
         *graph_findings(evidence.study.graph, evidence.study.platform),
     ]

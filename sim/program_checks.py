@@ -1,12 +1,13 @@
 """Find what is wrong with a program before it runs: all problems at once.
 
-An overload is no error (it may be the answer), see :func:`offered_load`.
+An overload is no error (it may be the answer), see ``sim.offered_load``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 
 from models.errors import InputError, Problem, Where
 from sim.program import (
@@ -41,6 +42,7 @@ def check_program(program: Program) -> None:
 
 def find_problems(program: Program) -> Iterator[Problem]:
     """Everything that makes no sense, in the order of the program's fields."""
+    yield from _not_numbers("program", program)
     for node in program.nodes:
         at = f"node {node.name}"
         yield from _positive(at, cores=node.cores, speed=node.speed)
@@ -162,6 +164,8 @@ def _source(program: Program, source: Source) -> Iterator[Problem]:
         yield _problem(at, "has not exactly one of rates, users and trace", "choose one kind of arrivals")
     for rate in source.rates:
         yield from _not_negative(at, rate=rate)
+        if math.isinf(rate):
+            yield _problem(at, "rate is inf", "must be finite")
     yield from _positive(at, segment=source.segment)
     yield from _not_negative(at, cv=source.cv, rtt=source.rtt, users=source.users)
     yield from _share(at, edge_hits=source.edge_hits)
@@ -212,59 +216,21 @@ def _cycles(program: Program) -> Iterator[Problem]:
                 path.append(step)
 
 
-def offered_load(program: Program) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean CPU work per second (cores at speed 1) of the open sources, by node and by service, without failures.
-
-    The work of a service is spread evenly over its initial pods. A node whose load is at or above cores * speed
-    has no steady state.
-    """
-    visits = [0.0] * len(program.operations)
-    for source in program.sources:
-        total = sum(weight for _, weight in source.mix)
-        rate = sum(source.rates) / len(source.rates) if source.rates else 0.0
-        for operation, weight in source.mix:
-            visits[operation] += rate * (1.0 - source.edge_hits) * weight / total
-    for operation in _callers_first(program):
-        reach = 1.0
-        pending: list[tuple[int, float]] = []  # (instructions left to skip over, share that skips)
-        for instruction in program.operations[operation].instructions:
-            pending = [(left - 1, share) for left, share in pending if left > 0]
-            share = reach * math.prod(1.0 - hit for _, hit in pending)
-            if isinstance(instruction, Cache):
-                pending.append((instruction.skip, instruction.hit_ratio))
-            elif isinstance(instruction, Deny):
-                reach *= 1.0 - instruction.probability
-            elif isinstance(instruction, Call):
-                visits[instruction.operation] += visits[operation] * share * instruction.probability * instruction.count
-    by_service = [0.0] * len(program.services)
-    for index, operation_spec in enumerate(program.operations):
-        work = sum(step.work.mean for step in operation_spec.instructions if isinstance(step, Cpu))
-        by_service[operation_spec.service] += visits[index] * work
-    by_node = [sum(pod.idle_cores for pod in program.pods if pod.node == node) for node in range(len(program.nodes))]
-    for service, load in enumerate(by_service):
-        pods = [pod for pod in program.pods if pod.service == service]
-        for pod in pods:
-            by_node[pod.node] += load / len(pods)
-    return tuple(by_node), tuple(by_service)
-
-
-def _callers_first(program: Program) -> list[int]:
-    """Operations in an order in which every caller comes before what it calls."""
-    waiting = [0] * len(program.operations)
-    callees: dict[int, list[int]] = {}
-    for operation, _, call in program.calls():
-        waiting[call.operation] += 1
-        callees.setdefault(operation, []).append(call.operation)
-    order = [index for index, count in enumerate(waiting) if count == 0]
-    for operation in order:
-        for callee in callees.get(operation, ()):
-            waiting[callee] -= 1
-            if waiting[callee] == 0:
-                order.append(callee)
-    return order
-
-
 # ------------------------------------------------------------------------------------------------- small checks
+
+
+def _not_numbers(at: str, value: object) -> Iterator[Problem]:
+    """Every nan, however deep, with the path to it."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            yield _problem(at, "is not a number (nan)", "give a number")
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            if isinstance(item, (float, tuple)) or is_dataclass(item):
+                yield from _not_numbers(f"{at}[{getattr(item, 'name', index)}]", item)
+    elif is_dataclass(value):
+        for part in fields(value):
+            yield from _not_numbers(f"{at}.{part.name}", getattr(value, part.name))
 
 
 def _problem(at: str, what: str, way_out: str) -> Problem:
@@ -291,6 +257,8 @@ def _share(at: str, **values: float) -> Iterator[Problem]:
 
 def _draw(at: str, draw: Draw) -> Iterator[Problem]:
     yield from _not_negative(at, mean=draw.mean, cv=draw.cv)
+    if math.isinf(draw.mean):
+        yield _problem(at, "mean is inf", "must be finite")
 
 
 def _index(at: str, name: str, value: int, things: Iterable[object], optional: bool = False) -> Iterator[Problem]:

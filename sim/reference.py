@@ -567,6 +567,13 @@ class ReferenceEngine:
         for group in groups:
             group.resource.account(group, self.now)
 
+    def cache_contents(self, service: int) -> float:
+        return self.filled[service]
+
+    def pod_cpu(self) -> NDArray[np.float64]:
+        self._account()
+        return np.array([pod.group.used + pod.idle_used(self.now) for pod in self.pods], np.float64)
+
     def measures(self) -> EngineMeasures:
         self._account()
         return self.recorder.finish(self.now, self.pods)

@@ -35,6 +35,7 @@ from sim.platform.log import PlatformLog, Story
 from sim.platform.routes import dependencies_of
 from sim.platform.simulation import NodeLoss, PlatformSimulation, prepare_platform, survive_each_node
 from sim.platform.state import PodSim
+from sim.program_checks import check_program
 from sim.statistics import precise_enough
 from sim.thresholds import check_thresholds
 
@@ -144,6 +145,7 @@ def assemble(
     if placement is None:
         placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
     compiled = compile_program(platform, graph, routes, cluster, known, loaded.scenario, folder=loaded.folder)
+    check_program(compiled.program)
     program = prepare_platform(
         platform, placement, loaded.scenario, timings=timings, apps=apps, dependencies=dependencies_of(graph)
     )

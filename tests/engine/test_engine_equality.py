@@ -38,6 +38,8 @@ def test_random_worlds_with_faults_go_the_same_way_in_both_engines(
     assert compiled.request_log() == reference.request_log()
     assert notices[0] == notices[1]
     assert differences(compiled.measures(), reference.measures()) == []
+    assert (compiled.pod_cpu() == compiled.measures().pod_cpu_s).all()
+    assert (reference.pod_cpu() == reference.measures().pod_cpu_s).all()
 
 
 @relaxed
