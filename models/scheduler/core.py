@@ -5,6 +5,7 @@ Only :mod:`models.scheduler.snapshot` may hold one; everybody else sees the pers
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -51,6 +52,7 @@ class Core:
         self.used: IntArray = np.zeros((0, size), np.int64)
         self.count: IntArray = np.zeros(size, np.int64)
         self.lowest: IntArray = np.full(size, _NO_PODS, np.int64)
+        self._priorities: list[Counter[int]] = [Counter() for _ in self.nodes]
         self.max_pods: IntArray = np.array([node.allocatable.get(PODS, 0) for node in self.nodes], np.int64)
         for name in (*NON_ZERO.values(), CPU, MEMORY):
             self.row(name)
@@ -70,6 +72,7 @@ class Core:
         """Put a pod on the node at position ``node``."""
         self.pods[node].append(pod)
         self.where[pod.key] = node
+        self._priorities[node][pod.spec.priority] += 1
         if pod.spec.priority < self.lowest[node]:
             self.lowest[node] = pod.spec.priority
         self._account(pod, node, 1)
@@ -80,8 +83,11 @@ class Core:
         here.remove(pod)
         if self.where.get(pod.key) == node:
             del self.where[pod.key]
-        if pod.spec.priority == self.lowest[node]:
-            self.lowest[node] = min((item.spec.priority for item in here), default=_NO_PODS)
+        priorities = self._priorities[node]
+        priorities[pod.spec.priority] -= 1
+        if not priorities[pod.spec.priority]:
+            del priorities[pod.spec.priority]
+            self.lowest[node] = min(priorities, default=_NO_PODS)
         self._account(pod, node, -1)
 
     def _account(self, pod: PodInfo, node: int, sign: int) -> None:

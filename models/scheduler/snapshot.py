@@ -140,7 +140,11 @@ class Snapshot:
         key = info if isinstance(info, str) else info.key
         core = self.core
         node = core.where[key]
-        found = next(item for item in reversed(core.pods[node]) if item.key == key)
+        here = core.pods[node]
+        if isinstance(info, PodInfo) and info in here:
+            found = info
+        else:
+            found = next(item for item in reversed(here) if item.key == key)
         return self._successor(_Change(found, node, add=False))
 
     def with_nominated(self, pod: Mapping[str, Any] | PodInfo, node: str | None) -> Snapshot:
