@@ -326,6 +326,77 @@ def test_budgets_and_autoscalers_are_named_after_their_controller() -> None:
     assert "replicas" not in found["Deployment", "app"]["spec"]
 
 
+PROBED = """
+controllers:
+  app:
+    containers:
+      app:
+        image: {repository: x}
+        probes:
+          liveness: {enabled: true, custom: true, spec: {httpGet: {path: /ping, port: 80}, periodSeconds: 30}}
+          readiness: {enabled: true, type: HTTP, path: /ready, spec: {failureThreshold: 5}}
+          startup: {enabled: true, spec: {periodSeconds: 5}}
+      side:
+        image: {repository: y}
+        probes:
+          liveness: {enabled: true, command: [cat, /ok]}
+          readiness: {custom: true, spec: {httpGet: {path: /, port: 1}}}
+          startup: {enabled: true, type: GRPC, port: 9000, service: up}
+service:
+  app: {controller: app, ports: {web: {port: 80, targetPort: 8080}, api: {port: 81, primary: true}}}
+"""
+
+
+def probes_of(container: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in container.items() if name.endswith("Probe")}
+
+
+def test_probes_are_those_enabled_and_ask_the_primary_port_of_the_controllers_service() -> None:
+    """lib/container/fields/_probes.tpl at 0a946712."""
+    app, side = made(PROBED, "4.2.0")["Deployment", "app"]["spec"]["template"]["spec"]["containers"]
+    assert probes_of(app) == {
+        "livenessProbe": {"httpGet": {"path": "/ping", "port": 80}, "periodSeconds": 30},
+        "readinessProbe": {"httpGet": {"path": "/ready", "scheme": "HTTP", "port": 81}, "failureThreshold": 5},
+        "startupProbe": {"tcpSocket": {"port": 81}, "periodSeconds": 5},
+    }
+    assert probes_of(side) == {
+        "livenessProbe": {"exec": {"command": ["cat", "/ok"]}},
+        "startupProbe": {"grpc": {"port": 9000, "service": "up"}},
+    }
+
+
+def test_a_probe_without_a_port_to_ask_is_left_out() -> None:
+    values = "controllers: {a: {containers: {a: {image: {repository: x}, probes: {liveness: {enabled: true}}}}}}"
+    (container,) = made(values, "3.7.3")["Deployment", "app"]["spec"]["template"]["spec"]["containers"]
+    assert probes_of(container) == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "values"),
+    [
+        ("1.5.1", "{image: {repository: x}, service: {main: {ports: {http: {port: 80}}}}, probes: {PROBES}}"),
+        (
+            "2.6.0",
+            """{controllers: {main: {containers: {main: {image: {repository: x}, probes: {PROBES}}}}},
+            service: {main: {ports: {http: {port: 80}}}}}""",
+        ),
+    ],
+)
+def test_the_main_container_had_probes_of_its_service_before_version_three(version: str, values: str) -> None:
+    """charts/library/common/values.yaml of common 1.x and 2.x: all three enabled, of type TCP."""
+    values = values.replace("PROBES", "readiness: {enabled: false}, liveness: {type: AUTO, path: /live}")
+    (container,) = made(values, version)["Deployment", "app"]["spec"]["template"]["spec"]["containers"]
+    assert probes_of(container) == {
+        "livenessProbe": {
+            "httpGet": {"path": "/live", "scheme": "HTTP", "port": 80},
+            "failureThreshold": 3,
+            "timeoutSeconds": 1,
+            "periodSeconds": 10,
+        },
+        "startupProbe": {"tcpSocket": {"port": 80}, "failureThreshold": 30, "timeoutSeconds": 1, "periodSeconds": 5},
+    }
+
+
 def test_version_two_brings_main_objects_that_stay_off_until_they_are_enabled() -> None:
     values = """
     controllers: {main: {containers: {main: {image: {repository: x}}}}}

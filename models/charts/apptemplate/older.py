@@ -1,7 +1,8 @@
 """Values of the bjw-s common library's other major versions, in the form of the third.
 
 Version 2 put ``main`` objects into its own ``values.yaml``; version 1 had one controller, whose container stood at the
-top of the values, and nothing but the controller, its service and its container's ports was on unless enabled.
+top of the values, and nothing but the controller, its service and its container's ports and probes was on unless
+enabled. Since version 3 probes are off unless enabled.
 Sources: ``charts/library/common/values.yaml`` and ``docs/app-template/upgrade-instructions.md`` of bjw-s/helm-charts.
 """
 
@@ -15,9 +16,13 @@ from models.charts.scope import merge_values
 from models.objects import dig
 
 _OFF: dict[str, Any] = {"enabled": False}
+_USUAL = {"enabled": True, "type": "TCP", "spec": {"failureThreshold": 3, "timeoutSeconds": 1, "periodSeconds": 10}}
+_STARTUP = {"enabled": True, "type": "TCP", "spec": {"failureThreshold": 30, "timeoutSeconds": 1, "periodSeconds": 5}}
+_PROBES = {"liveness": _USUAL, "readiness": _USUAL, "startup": _STARTUP}
+_PORT = {"primary": True, "protocol": "HTTP"}
 _SECOND: dict[str, Any] = {
-    "controllers": {"main": {"enabled": True, "containers": {"main": {}}}},
-    "service": {"main": {"enabled": True, "primary": True, "controller": "main", "ports": {"http": {"primary": True}}}},
+    "controllers": {"main": {"enabled": True, "containers": {"main": {"probes": _PROBES}}}},
+    "service": {"main": {"enabled": True, "primary": True, "controller": "main", "ports": {"http": _PORT}}},
     "serviceMonitor": {"main": _OFF},
     "ingress": {"main": {**_OFF, "primary": True}},
     "route": {"main": _OFF},
@@ -45,7 +50,18 @@ _POD = (
     "tolerations",
     "topologySpreadConstraints",
 )
-_CONTAINER = ("image", "command", "args", "env", "envFrom", "resources", "securityContext", "lifecycle", "workingDir")
+_CONTAINER = (
+    "image",
+    "command",
+    "args",
+    "env",
+    "envFrom",
+    "resources",
+    "securityContext",
+    "lifecycle",
+    "workingDir",
+    "probes",
+)
 _SWITCHED = ("ingress", "route", "persistence", "configMaps", "serviceMonitor", "secrets", "service")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from models.charts import parts
 from models.charts.apptemplate.names import enabled
+from models.charts.apptemplate.probes import probes
 from models.charts.apptemplate.release import CLAIM, Release, claim_fields, number, protocol, volume_type
 from models.charts.scope import merge_values
 from models.objects import dig
@@ -148,6 +149,7 @@ def _container(release: Release, controller: str, key: str, settings: Mapping[st
     ports = settings.get("ports") or (_service_ports(release) if first else [])
     if ports:
         made["ports"] = ports
+    made.update(probes(release, controller, settings.get("probes")))
     mounts = list(_mounts(release, controller, key))
     if mounts:
         made["volumeMounts"] = mounts
