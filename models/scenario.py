@@ -175,7 +175,7 @@ class Traffic(Frozen):
         default="poisson", description="law of the gaps between open arrivals"
     )
     variation: float = Field(default=1.0, ge=0, description="coefficient of variation of renewal gaps")
-    trace: str | None = Field(default=None, description="CSV file of arrival times in seconds (arrivals: trace)")
+    trace: str | None = Field(default=None, description="CSV file (arrivals: trace): time in seconds, optionally route and operation")
     operations: tuple[Operation, ...] = Field(
         default=(), description="mix of operations; default: the mix of the app's profile"
     )

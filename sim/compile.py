@@ -7,7 +7,6 @@ are called; how often comes from the app catalogue, and every guess is listed in
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,12 +28,16 @@ from models.scenario import Scenario, Traffic
 from sim import program as ir
 from sim.balancing import through_kube_proxy, through_reverse_proxy
 from sim.demand import Demand, running_containers
+from sim.traces import read_trace
 
 DEPENDENCIES = {"queries": "database", "caches-in": "cache", "calls": ""}
 """Edge kinds that mean requests, and the role in a call profile that each stands for."""
 
 BACKEND_TIMEOUT_S = 30.0
 """Assumed patience of an app with its database, cache or other service."""
+
+TLS_HANDSHAKE_MS = 1.5
+"""CPU of the proxy for a full handshake: traefik.tls_extra_cpu_full_handshake of the app catalogue."""
 
 NEW_CONNECTIONS = 0.1
 """Assumed share of requests that begin a TLS connection; the rest reuse one."""
@@ -381,7 +384,7 @@ def _route_sources(
         names.append(route.id)
     index = names.index(route.id)
     mix = _mix(builder, route, traffic)
-    entries = tuple((_entry(builder, route, traffic, name), weight) for name, weight in mix)
+    entries = tuple((_entry(builder, route, traffic, name, scenario), weight) for name, weight in mix)
     client = traffic.client
     policy = ir.Policy(
         timeout=client.timeout,
@@ -403,8 +406,10 @@ def _route_sources(
     out: list[ir.Source] = []
     hits = edge.cache_hit_ratio if outside and route.edge else 0.0
     if traffic.arrivals == "trace":
-        times = _trace(traffic, folder)
-        out.append(ir.Source(f"{route.id} trace", mix=entries, trace=times, policy=policy, edge_hits=hits, **common))
+        times, chosen = read_trace((folder or Path()) / str(traffic.trace), route, [name for name, _ in mix])
+        if times:
+            trace: dict[str, Any] = {"trace": times, "trace_operations": chosen}
+            out.append(ir.Source(f"{route.id} trace", mix=entries, policy=policy, edge_hits=hits, **trace, **common))
     elif traffic.rate is not None:
         rates = tuple(traffic.rate * factor for factor in factors)
         cv = traffic.variation if traffic.arrivals == "renewal" else 1.0
@@ -439,33 +444,17 @@ def _mix(builder: _Builder, route: EntryRoute, traffic: Traffic) -> list[tuple[s
     return [(op.name, op.weight) for op in known] or [("request", 1.0)]
 
 
-def _trace(traffic: Traffic, folder: Path | None) -> tuple[float, ...]:
-    """Arrival times in seconds: the first column of a CSV file (a heading is allowed)."""
-    path = (folder or Path()) / str(traffic.trace)
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            rows = [row[0].strip() for row in csv.reader(handle) if row and row[0].strip()]
-        if rows and not rows[0].replace(".", "", 1).isdigit():
-            rows = rows[1:]
-        times = tuple(sorted(float(row) for row in rows))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"trace {path}: {error}") from None
-    if not times or times[0] < 0 or not math.isfinite(times[-1]):
-        raise ValueError(f"trace {path}: needs at least one time, all finite and not negative")
-    return times
-
-
 # -------------------------------------------------------------------------------------- the way in
 
 
-def _entry(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: str) -> int:
+def _entry(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: str, scenario: Scenario) -> int:
     """The operation at which a request of this route enters the cluster: the tunnel's, the proxy's or the app's."""
     if route.entry_workload is None:
         builder.assumptions[f"requests of {route.id} enter at its Service: no reverse proxy in this tree serves it"] = (
             None
         )
         return builder.operation(route.backends[0].service, operation)
-    proxy = _proxy(builder, route, traffic, operation)
+    proxy = _proxy(builder, route, traffic, operation, scenario)
     if route.tunnel is None or traffic.source != "internet":
         return proxy
     workload = builder.platform.workload_by_id[route.tunnel]
@@ -475,7 +464,7 @@ def _entry(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: st
     return builder.operation(workload.id, name, [ir.Cpu(demand.work(cpu_ms)), ir.Call(proxy)])
 
 
-def _proxy(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: str) -> int:
+def _proxy(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: str, scenario: Scenario) -> int:
     service = route.entry_service or str(route.entry_workload)
     workload = builder.platform.workload_by_id[str(route.entry_workload)]
     demand = builder.demands[workload.id]
@@ -485,7 +474,7 @@ def _proxy(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: st
         name,
         [
             *_transfer("downlink", _request_bytes(builder, route, operation), traffic),
-            *_proxy_work(demand),
+            *_proxy_work(demand, _round_trip(traffic, scenario)),
             *_guards(builder, route, traffic),
             *_backend_calls(builder, route, operation),
             *_transfer("uplink", _reply_bytes(builder, route, operation), traffic),
@@ -493,13 +482,19 @@ def _proxy(builder: _Builder, route: EntryRoute, traffic: Traffic, operation: st
     )
 
 
-def _proxy_work(demand: Demand) -> list[ir.Instruction]:
-    """CPU of the proxy for one request, TLS included.
+def _round_trip(traffic: Traffic, scenario: Scenario) -> float:
+    return scenario.spec.network.edge.rtt if traffic.source == "internet" else scenario.spec.network.lan_rtt
 
+
+def _proxy_work(demand: Demand, rtt: float) -> list[ir.Instruction]:
+    """CPU of the proxy for one request; before it, on a new connection, the handshakes.
+
+    A kept connection saves two round trips (TCP, then TLS 1.3: RFC 8446, figure 1) and the CPU of a full handshake.
     Source: traefik.cpu_per_request and traefik.tls_extra_cpu_full_handshake of the app catalogue.
     """
     cpu_ms = demand.profile.operations[0].cpu_ms if demand.profile.operations else 0.28
-    return [ir.Cpu(demand.work(cpu_ms + 1.5 * NEW_CONNECTIONS))]
+    handshakes: list[ir.Instruction] = [ir.Wait(ir.Draw(2.0 * rtt, "constant")), ir.Cpu(demand.work(TLS_HANDSHAKE_MS))]
+    return [ir.Cache(1.0 - NEW_CONNECTIONS, len(handshakes)), *handshakes, ir.Cpu(demand.work(cpu_ms))]
 
 
 def _guards(builder: _Builder, route: EntryRoute, traffic: Traffic) -> list[ir.Instruction]:
@@ -577,4 +572,6 @@ def _stream(builder: _Builder, route: EntryRoute, traffic: Traffic, name: str, s
     service = route.entry_service or str(route.entry_workload)
     demand = builder.demands[str(route.entry_workload)]
     guards = _guards(builder, route, traffic)
-    return builder.operation(service, f"{route.id} {name}", [*_proxy_work(demand), *guards, ir.Call(served)])
+    return builder.operation(
+        service, f"{route.id} {name}", [*_proxy_work(demand, _round_trip(traffic, scenario)), *guards, ir.Call(served)]
+    )

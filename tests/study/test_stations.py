@@ -10,7 +10,7 @@ from sim.binding import EngineBinding
 from sim.engine import make_engine
 from sim.overload import expected_loads, overloads
 from sim.platform.simulation import PlatformSimulation
-from sim.program import Cache, Call
+from sim.program import Cache, Call, Cpu, Draw, Wait
 from sim.study import advance_together, run
 
 NEXTCLOUD = "Service utils/nextcloud dynamic"
@@ -81,3 +81,17 @@ def test_an_uplink_of_one_megabit_is_overloaded_and_the_report_says_so_with_its_
     assert uplink.utilisation > 1.0
     assert [item["subject"] for item in told] == ["uplink"]
     assert f"utilisation {uplink.utilisation:.0%}" in told[0]["title"]
+
+
+def test_one_in_ten_requests_pays_two_round_trips_and_the_cpu_of_a_handshake() -> None:
+    program = study("baseline-day", *SHORT).compiled.program
+    operation = next(
+        item for item in program.operations if item.name.startswith("Service infra/traefik nextcloud.home.example.org")
+    )
+    at = next(index for index, step in enumerate(operation.instructions) if isinstance(step, Cache))
+    kept, wait, work = operation.instructions[at : at + 3]
+    rtt = program.sources[0].rtt
+    assert kept == Cache(0.9, 2)
+    assert wait == Wait(Draw(2 * rtt, "constant"))
+    assert isinstance(work, Cpu)
+    assert work.work.mean == 0.0015
