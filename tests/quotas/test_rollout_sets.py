@@ -156,7 +156,8 @@ def by_controllers(specs: tuple[Spec, ...], start: tuple[int, ...], hard: int, r
         for index, (at, spec) in enumerate(zip(state, specs, strict=True)):
             old_size, new_size, old, new = at
             following = []
-            if index < rolled and passes(spec, at) != at:
+            # A ReplicaSet deletes at once; the next pass sees it. Only what is refused or not ready takes its time.
+            if index < rolled and old <= old_size and passes(spec, at) != at:
                 following.append(passes(spec, at))
             room = used(state) + spec[2] <= hard
             following += [(old_size, new_size, old + 1, new)] if old < old_size and room else []
