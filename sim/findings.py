@@ -7,21 +7,19 @@ from dataclasses import dataclass
 
 from models.errors import Where
 from models.findings import Finding, Severity
-from models.graph.analysis import findings as graph_findings
 from models.objects import Missing
 from models.platform import Workload
+from sim.checks import run_checks
 from sim.growth import Trial
 from sim.headroom import QuotaHeadroom, RolloutCheck
 from sim.metrics import ContainerSizing, NodeUse, ObjectiveResult, ThresholdOutcome, bottlenecks
 from sim.overload import overloads
 from sim.placement import lose_node
+from sim.standing import Standing
 from sim.study import Results, Study
 
 CODES: dict[str, str] = {
-    "POD-REFUSED": "the API server refuses a pod of the platform at rest",
-    "POD-PENDING": "a pod finds no node at rest",
     "NODE-LOSS": "losing a node leaves pods without a place until it returns",
-    "ROLLOUT-STUCK": "a rollout of the workload alone never finishes",
     "QUOTA-TIGHT": "less of a quota stays free at the largest rollout than wanted",
     "NODE-TIGHT": "less of a node stays unrequested than wanted",
     "OBJECTIVE-BROKEN": "an objective of a route does not hold",
@@ -34,7 +32,7 @@ CODES: dict[str, str] = {
     "NOT-SEEN": "part of the platform is not in the tree and was not simulated",
     "NO-SURVIVAL": "the control plane does not survive the loss of its only server",
 }
-"""Codes of this module and what they mean; the graph's codes are declared with the graph."""
+"""Codes of this module and what they mean; those of the checks and the graph are ``sim.checks.codes()``."""
 
 THROTTLED = 0.05
 """A container that is held back for more than this share of the time is reported."""
@@ -58,10 +56,9 @@ class Evidence:
 def collect(evidence: Evidence) -> list[Finding]:
     """All findings, worst first."""
     found = [
-        *_standing(evidence),
+        *_checked(evidence),
         *_node_losses(evidence),
         *_control_plane(evidence),
-        *_rollouts(evidence),
         *_quotas(evidence),
         *_rooms(evidence),
         *_judged(evidence),
@@ -69,7 +66,6 @@ def collect(evidence: Evidence) -> list[Finding]:
         *_throttled(evidence),
         *overloads(evidence.study),
         *_unseen(evidence),
-        *graph_findings(evidence.study.graph, evidence.study.platform),
     ]
     return sorted(found, key=lambda item: item.sort_key)
 
@@ -80,24 +76,14 @@ def _where(workload: Workload | None) -> Where:
     return Where(workload.object.origin.file, workload.object.origin.line)
 
 
-def _standing(evidence: Evidence) -> list[Finding]:
-    out = []
-    workloads = evidence.study.platform.workload_by_id
-    for pod in evidence.study.placement.waiting:
-        refused = pod.state == "refused"
-        out.append(
-            Finding(
-                "POD-REFUSED" if refused else "POD-PENDING",
-                Severity.ERROR,
-                f"{pod.key} {'is refused by the API server' if refused else 'finds no node'}",
-                pod.workload,
-                _where(workloads.get(pod.workload)),
-                (pod.message,),
-                "raise the quota or lower the request" if refused else "add room, or relax what ties the pod to nodes",
-                namespace=pod.namespace,
-            )
-        )
-    return out
+def _checked(evidence: Evidence) -> list[Finding]:
+    """What the rules and the graph find about the platform at rest.
+
+    Pins are left to NODE-LOSS, which says the same by node.
+    """
+    study = evidence.study
+    standing = Standing(study.platform, study.graph, study.cluster, study.placement)
+    return [item for item in run_checks(standing) if item.code != "CLAIM-PINNED"]
 
 
 def _node_losses(evidence: Evidence) -> list[Finding]:
@@ -143,33 +129,6 @@ def _control_plane(evidence: Evidence) -> list[Finding]:
             way_out="run three servers with embedded etcd",
         )
     ]
-
-
-def _rollouts(evidence: Evidence) -> list[Finding]:
-    workloads = evidence.study.platform.workload_by_id
-    return [
-        Finding(
-            "ROLLOUT-STUCK",
-            Severity.ERROR,
-            f"A rollout of {check.workload} never finishes",
-            check.workload,
-            _where(workloads.get(check.workload)),
-            (check.strategy, check.reason),
-            "leave room for the surge pod, or let the old pod go first (maxSurge 0, maxUnavailable 1)",
-            _make_room_patch(workloads[check.workload]),
-            workloads[check.workload].namespace,
-        )
-        for check in evidence.rollouts
-        if check.verdict == "stuck"
-    ]
-
-
-def _make_room_patch(workload: Workload) -> str:
-    return (
-        f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {workload.name}\n"
-        f"  namespace: {workload.namespace}\nspec:\n  strategy:\n    type: RollingUpdate\n"
-        "    rollingUpdate:\n      maxSurge: 0\n      maxUnavailable: 1\n"
-    )
 
 
 def _quotas(evidence: Evidence) -> list[Finding]:

@@ -26,6 +26,7 @@ from sim.binding import EngineBinding
 from sim.checkpoint import Checkpoints
 from sim.compile import Compiled, compile_program
 from sim.demand import Demand, demands
+from sim.distribution import with_storage_classes
 from sim.engine import EngineKind, make_engine
 from sim.faults_check import check_targets
 from sim.measures import EngineMeasures
@@ -105,7 +106,7 @@ class Results:
 
 def prepare(loaded: LoadedScenario, rendered: Rendered) -> Study:
     """Read, graph, build, place and compile. Raises InputError with every problem found."""
-    platform = read_platform(rendered)
+    platform = read_platform(with_storage_classes(rendered, loaded.scenario.spec.cluster.distribution))
     return assemble(loaded, platform, build_graph(platform))
 
 

@@ -47,6 +47,19 @@ _MODULES = (
     backups,
     bootstrap,
 )
+REFUSALS = frozenset(
+    {
+        "QUOTA-UNSPECIFIED",
+        "QUOTA-EXCEEDED",
+        "LIMITRANGE-REFUSED",
+        "PRIORITYCLASS-MISSING",
+        "LIMIT-BELOW-REQUEST",
+        "SERVICEACCOUNT-MISSING",
+    }
+)
+"""Codes that say: the API server refuses the pods of the subject."""
+WAITING = frozenset({"POD-PENDING", "NODE-SELECTOR-UNMATCHED", "TAINT-UNTOLERATED", "REQUEST-TOO-LARGE"})
+"""Codes that say: the pods of the subject find no node."""
 OTHER_CODES: Mapping[str, str] = {
     **GRAPH_CODES,
     "ACCEPTED-STALE": "an entry of the file of accepted findings has expired or covers nothing",

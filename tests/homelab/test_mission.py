@@ -10,7 +10,6 @@ import pytest
 from homelab_tree import TREE, mission, node_of
 
 from models.cluster import build_cluster
-from models.graph import findings as graph_findings
 from models.graph.build import build_graph
 from models.graph.routes import entry_routes
 from models.objects import Rendered
@@ -19,10 +18,11 @@ from models.render import render_tree
 from models.scenario import Fault, PlannedOperation, Scenario
 from models.scenario_file import load_scenario
 from sim import findings as sim_findings
+from sim.checks import codes
 from sim.faults_check import check_targets
 
 SYSTEMS = pytest.mark.parametrize("system", mission(), ids=lambda system: system["system"])
-CODES = {**graph_findings.CODES, **sim_findings.CODES}
+CODES = {**codes(), **sim_findings.CODES}
 
 
 @functools.cache

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from models.graph.findings import CODES as GRAPH_CODES
 from models.scenario import FAULT_ACTIONS
+from sim.checks import codes
 from sim.findings import CODES as SIM_CODES
 
 ROOT = Path(__file__).parents[2]
@@ -22,12 +22,12 @@ def all_tests() -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in files if path.resolve() != Path(__file__).resolve())
 
 
-@pytest.mark.parametrize("code", sorted({**GRAPH_CODES, **SIM_CODES}))
+@pytest.mark.parametrize("code", sorted({**codes(), **SIM_CODES}))
 def test_every_finding_code_is_named_by_a_test(code: str) -> None:
     assert code in all_tests()
 
 
-@pytest.mark.parametrize("code", sorted({**GRAPH_CODES, **SIM_CODES}))
+@pytest.mark.parametrize("code", sorted({**codes(), **SIM_CODES}))
 def test_every_declared_code_is_raised_somewhere(code: str) -> None:
     raised = [
         path
