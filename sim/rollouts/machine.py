@@ -3,8 +3,8 @@ finishing and getting stuck: how many pods of each version there are, and where.
 
 A pod that is accepted and bound becomes available in the end, and a deleted one is gone in the end; only what a quota
 or a node refuses can stop a rollout. ReplicaSets delete what they are told to before the Deployment's next pass (in
-Kubernetes both take milliseconds, and the pass that would overtake a deletion must see a new pod ready). Sources: the rules of :mod:`models.rules.rollout`, ``statefulset`` and
-``daemonset``.
+Kubernetes both take milliseconds, and a pass that overtakes a deletion would have to see a new pod ready). Sources: the
+rules of :mod:`models.rules.rollout`, ``statefulset`` and ``daemonset``.
 """
 
 from __future__ import annotations
