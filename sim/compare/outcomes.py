@@ -13,9 +13,12 @@ from dataclasses import replace
 
 from models.errors import Where
 from models.findings import Finding, Severity
+from models.graph.places import line_of
+from models.objects import KubeObject
 from models.platform import Workload
 from models.rules.quantity import Quantity, parse_quantity
 from models.rules.rollout import max_surge, strategy_of
+from sim.checks import REFUSALS, WAITING
 from sim.compare.difference import Outcome, worst
 from sim.compare.usage import Key, Row, needs, share_of
 from sim.placement import PlacedPod, Unplaced
@@ -149,7 +152,7 @@ def _exceeded(running: Standing) -> Iterator[Outcome]:
             f"quota {row.quota} is below what runs",
             amount,
             share_of(used, hard),
-            Where(quota.origin.file, quota.origin.line, f"spec.hard.{row.key}"),
+            _limit_place(running, quota, row.key),
             (f"{row.key}: {row.used_rest} used at rest, {row.hard} allowed",),
             "raise the quota to what runs, or lower the requests first",
         )
@@ -182,10 +185,15 @@ def _crowded(running: Standing, peaks: Mapping[Key, Row]) -> Iterator[Outcome]:
             row.at_peak,
             f"{human(row.peak, key)} of {human(row.hard, key)} {key}",
             row.share,
-            Where(quota.origin.file, quota.origin.line, f"spec.hard.{key}"),
+            _limit_place(running, quota, key),
             (row.at_peak, f"{key}: {row.rest} at rest, {row.peak} at peak, {row.hard} allowed"),
             "raise the quota to its peak, or spread what happens at once",
         )
+
+
+def _limit_place(running: Standing, quota: KubeObject, key: str) -> Where:
+    field = f"spec.hard.{key}"
+    return Where(quota.origin.file, line_of(running.platform.rendered.lines, quota.origin, field), field)
 
 
 def _stuck(running: Standing) -> Iterator[Outcome]:
@@ -276,7 +284,7 @@ def _waiting(standing: Standing, state: str) -> Iterator[tuple[Workload, list[Pl
         yield standing.workloads[identifier], pods
 
 
-_ABOUT = {"stuck": ("ROLLOUT-STUCK",), "refused": ("RESTART-REFUSED", "ROLLOUT-STUCK")}
+_ABOUT = {"stuck": ("ROLLOUT-STUCK",), "refused": (*REFUSALS, *WAITING, "ROLLOUT-STUCK")}
 
 
 def _says_the_same(finding: Finding, item: Outcome) -> bool:
