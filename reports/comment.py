@@ -295,7 +295,7 @@ def _amount(text: str, key: str) -> str:
 def _thresholds(difference: Difference) -> str:
     lines = []
     for line in difference.thresholds:
-        icon = "✅" if line.held else "❌"
+        icon = "✅" if line.held else "⚠️" if line.held_before is False else "❌"
         name = _code(f"{line.metric} {line.expression}")
         lines.append(f"- {icon} {name}: {_plain(line.after)}, before {_plain(line.before)}")
     return "\n".join(lines)
@@ -408,13 +408,16 @@ def _simulated(difference: Difference, caps: Caps) -> str:
     rows = difference.simulated
     if not rows or not caps.routes:
         return ""
-    shown = [_route(row) for row in rows[: caps.routes]]
-    body = _grid(("", "route", "measure", "before", "after", "difference", "variance removed"), shown)
-    if len(rows) > caps.routes:
-        body += f"\n\n{len(rows) - caps.routes} more rows"
+    different = [row for row in rows if row.difference]
+    body = f"{_count(len(rows) - len(different), 'measure')} equal on both sides in every replication."
+    if different:
+        heads = ("", "route", "measure", "before", "after", "difference", "variance removed")
+        body = f"{_grid(heads, [_route(row) for row in different[: caps.routes]])}\n\n{body}"
+    if len(different) > caps.routes:
+        body += f" {len(different) - caps.routes:,} more rows."
     sure = sum(row.significant for row in rows)
     words = f"Simulated: {sure} of {_count(len(rows), 'measure')} differ beyond chance"
-    body += "\n\nSame random streams on both sides; the difference with its confidence interval over replications."
+    body += " Same random streams on both sides; the difference with its confidence interval over replications."
     return _details(words, body)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.catalog import Timings
@@ -165,7 +165,7 @@ def _together(rendered: Sequence[Rendered]) -> Rendered:
     objects: dict[ObjectKey, KubeObject] = {}
     for one in total.objects:
         objects.setdefault(one.key, one)
-    return Rendered(tuple(objects.values()), tuple(dict.fromkeys(total.missing)), total.roots)
+    return replace(total, objects=tuple(objects.values()), missing=tuple(dict.fromkeys(total.missing)))
 
 
 # ------------------------------------------------------------------------------------------------- platforms

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from models.errors import Where
+from models.graph.places import line_of
 from models.objects import KubeObject, Manifest
 from models.platform import Platform, Workload
 from models.rules.quantity import parse_quantity
@@ -39,7 +40,7 @@ def changes(base: Platform, head: Platform) -> list[Change]:
         old, new = before.get(key), after.get(key)
         if old is not None and new is not None:
             if old.manifest != new.manifest:
-                rows += _changed(old, new, base.workload_by_id, head.workload_by_id)
+                rows += _changed(old, new, base, head)
         else:
             rows += [_whole("-", old, base)] if old is not None else []
             rows += [_whole("+", new, head)] if new is not None else []
@@ -103,25 +104,32 @@ def _summary(item: KubeObject, workload: Workload | None) -> str:
     return _cut(f"{count} {asks or 'no requests'}".replace("×  ", "× "))
 
 
-def _changed(
-    old: KubeObject, new: KubeObject, before: Mapping[str, Workload], after: Mapping[str, Workload]
-) -> Iterator[Change]:
+Place = Callable[[str], Where]
+"""Where a field of the object in the head stands."""
+
+
+def _changed(old: KubeObject, new: KubeObject, base: Platform, head: Platform) -> Iterator[Change]:
     told = list(_TOLD.get(new.kind, ()))
-    subject, where = subject_of(new), Where(new.origin.file, new.origin.line)
+    subject = subject_of(new)
+
+    def place(field: str) -> Where:
+        return Where(new.origin.file, line_of(head.rendered.lines, new.origin, field))
+
     rows: list[Change] = []
     if new.kind == "ResourceQuota":
-        rows += _maps("quota", subject, "", _map(old.get("spec", "hard")), _map(new.get("spec", "hard")), where)
+        ends = _map(old.get("spec", "hard")), _map(new.get("spec", "hard"))
+        rows += _maps("quota", subject, "", "spec.hard.", *ends, place)
     elif new.kind == "LimitRange":
-        rows += _limit_ranges(old, new, subject, where)
-    one, two = before.get(_workload_id(old)), after.get(_workload_id(new))
+        rows += _limit_ranges(old, new, subject, place)
+    one = base.workload_by_id.get(_workload_id(old))
+    two = head.workload_by_id.get(_workload_id(new))
     if one is not None and two is not None:
-        rows += _workloads(one, two, subject, where)
+        rows += _workloads(one, two, subject, place)
         told += [("spec", "replicas"), ("spec", "strategy"), ("spec", "updateStrategy")]
-    rest = [path for path in _paths(old.manifest, new.manifest) if not any(path[: len(item)] == item for item in told)]
     covered = {row.field for row in rows}
-    rest = [path for path in rest if not _covered(path, covered)]
-    for path in rest:
-        rows.append(_leaf(old, new, path, subject, where))
+    for path in _paths(old.manifest, new.manifest):
+        if not _covered(path, covered) and not any(path[: len(item)] == item for item in told):
+            rows.append(_leaf(old, new, path, subject, place))
     yield from rows
 
 
@@ -129,57 +137,64 @@ def _workload_id(item: KubeObject) -> str:
     return f"{item.kind} {item.namespace}/{item.name}"
 
 
-def _workloads(old: Workload, new: Workload, subject: str, where: Where) -> Iterator[Change]:
+def _workloads(old: Workload, new: Workload, subject: str, place: Place) -> Iterator[Change]:
     rolls = old.template != new.template
     if old.replicas != new.replicas:
-        yield Change("~", "replicas", subject, "replicas", _text(old.replicas), _text(new.replicas), where)
+        yield Change(
+            "~", "replicas", subject, "replicas", *_texts_of(old.replicas, new.replicas), place("spec.replicas")
+        )
     if old.strategy != new.strategy:
-        yield Change("~", "strategy", subject, "strategy", _strategy(old), _strategy(new), where)
+        field = "spec.strategy" if new.controller == "Deployment" else "spec.updateStrategy"
+        yield Change("~", "strategy", subject, "strategy", _strategy(old), _strategy(new), place(field))
     for group in ("initContainers", "containers"):
         one = {str(item.get("name")): item for item in _list(old.pod_spec.get(group))}
         two = {str(item.get("name")): item for item in _list(new.pod_spec.get(group))}
         word = "init container" if group == "initContainers" else "container"
         for name in sorted({*one, *two}):
-            label = f"{word} {name}"
+            label, field = f"{word} {name}", f"spec.{group}[{name}]"
             if name not in one or name not in two:
                 mark: Mark = "+" if name in two else "-"
                 image = str((two.get(name) or one.get(name) or {}).get("image", ""))
                 ends = ("", image) if mark == "+" else (image, "")
-                yield Change(mark, "image", subject, label, *ends, where, rolls)
+                yield Change(mark, "image", subject, label, *ends, place(field), rolls)
                 continue
-            yield from _container(one[name], two[name], subject, label, where, rolls)
+            yield from _container(one[name], two[name], subject, (label, field), place, rolls)
 
 
-def _container(old: Manifest, new: Manifest, subject: str, label: str, where: Where, rolls: bool) -> Iterator[Change]:
+def _container(
+    old: Manifest, new: Manifest, subject: str, names: tuple[str, str], place: Place, rolls: bool
+) -> Iterator[Change]:
+    """Rows of one container; ``names``: how it is called, and the path of its field."""
+    label, field = names
     if old.get("image") != new.get("image"):
-        ends = _text(old.get("image")), _text(new.get("image"))
-        yield Change("~", "image", subject, f"{label} image", *ends, where, rolls)
+        ends = _texts_of(old.get("image"), new.get("image"))
+        yield Change("~", "image", subject, f"{label} image", *ends, place(f"{field}.image"), rolls)
     for part in ("requests", "limits"):
         one, two = _map(_map(old.get("resources")).get(part)), _map(_map(new.get("resources")).get(part))
-        yield from _maps(part, subject, f"{label} {part}.", one, two, where, rolls)
+        path = f"{field}.resources.{part}."
+        yield from _maps(part, subject, f"{label} {part}.", path, one, two, place, rolls)
 
 
 def _maps(
     what: str,
     subject: str,
     prefix: str,
+    path: str,
     old: Mapping[str, Any],
     new: Mapping[str, Any],
-    where: Where,
+    place: Place,
     rolls: bool = False,
 ) -> Iterator[Change]:
     """Rows of two maps of quantities; amounts that are equal in another notation are no change."""
     for key in sorted({*old, *new}):
-        if key in old and key in new:
-            if not _equal(old[key], new[key]):
-                yield Change("~", what, subject, f"{prefix}{key}", _text(old[key]), _text(new[key]), where, rolls)
-        elif key in new:
-            yield Change("+", what, subject, f"{prefix}{key}", "", _text(new[key]), where, rolls)
-        else:
-            yield Change("-", what, subject, f"{prefix}{key}", _text(old[key]), "", where, rolls)
+        if key in old and key in new and _equal(old[key], new[key]):
+            continue
+        mark: Mark = "~" if key in old and key in new else "+" if key in new else "-"
+        ends = _texts_of(old.get(key), new.get(key))
+        yield Change(mark, what, subject, f"{prefix}{key}", *ends, place(f"{path}{key}"), rolls)
 
 
-def _limit_ranges(old: KubeObject, new: KubeObject, subject: str, where: Where) -> Iterator[Change]:
+def _limit_ranges(old: KubeObject, new: KubeObject, subject: str, place: Place) -> Iterator[Change]:
     one, two = _list(old.get("spec", "limits")), _list(new.get("spec", "limits"))
     for number in range(max(len(one), len(two))):
         before: Manifest = one[number] if number < len(one) else {}
@@ -187,7 +202,8 @@ def _limit_ranges(old: KubeObject, new: KubeObject, subject: str, where: Where) 
         kind = str(after.get("type") or before.get("type") or "Container")
         for part in ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio"):
             ends = _map(before.get(part)), _map(after.get(part))
-            yield from _maps("limit range", subject, f"{kind} {part}.", *ends, where)
+            path = f"spec.limits[{number}].{part}."
+            yield from _maps("limit range", subject, f"{kind} {part}.", path, *ends, place)
 
 
 def _equal(one: Any, two: Any) -> bool:
@@ -209,7 +225,7 @@ def _paths(old: Any, new: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ..
     if one is not None and two is not None and list(one) != list(two) and set(one) == set(two):
         return [path]
     if one is not None and two is not None:
-        return _paths(one, two, path)
+        return _paths({f"[{key}]": item for key, item in one.items()}, {f"[{k}]": v for k, v in two.items()}, path)
     return [path]
 
 
@@ -230,7 +246,7 @@ def _covered(path: tuple[str, ...], fields: set[str]) -> bool:
         if group not in path or path.index(group) + 1 >= len(path):
             continue
         at = path.index(group)
-        label = f"{word} {path[at + 1]}"
+        label = f"{word} {path[at + 1][1:-1]}"
         rest = path[at + 2 :]
         if not rest:
             return label in fields
@@ -242,22 +258,26 @@ def _covered(path: tuple[str, ...], fields: set[str]) -> bool:
     return False
 
 
-def _leaf(old: KubeObject, new: KubeObject, path: tuple[str, ...], subject: str, where: Where) -> Change:
+def _leaf(old: KubeObject, new: KubeObject, path: tuple[str, ...], subject: str, place: Place) -> Change:
     one, two = _at(old.manifest, path), _at(new.manifest, path)
     mark: Mark = "+" if one is None else "-" if two is None else "~"
-    rolls = "template" in path
-    return Change(mark, "object", subject, ".".join(path), _text(one), _text(two), where, rolls)
+    field = ".".join(path).replace(".[", "[")
+    return Change(mark, "object", subject, field, *_texts_of(one, two), place(field), "template" in path)
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:
     for step in path:
         named = _named(value)
         if named is not None:
-            value = named
+            value, step = named, step[1:-1]
         if not isinstance(value, dict):
             return None
         value = value.get(step)
     return value
+
+
+def _texts_of(old: Any, new: Any) -> tuple[str, str]:
+    return _text(old), _text(new)
 
 
 def _strategy(workload: Workload) -> str:

@@ -49,7 +49,7 @@ def test_lowered_quota_stops_the_rollout_that_needs_2_7_of_2(lowered: Path, caps
     assert code == 99
     assert out.splitlines()[0] == "**❌ jellyfin's rollout will never finish: htpc needs 2.7 of 2 requests.cpu**"
     assert out.endswith(f"{MARKER}\n")
-    assert "~ ResourceQuota htpc/htpc requests.cpu: 4 -> 2  home/quota.yaml:1" in out
+    assert "~ ResourceQuota htpc/htpc requests.cpu: 4 -> 2  home/quota.yaml:7" in out
     assert "1.7 of 2 at rest \\(85%\\), 2.7 at peak \\(135%\\)" in out
     assert "| 1.7 of 4 at rest, 2.7 at peak \\(67.5%\\) |" in out
     assert "exceeded quota: htpc, requested: requests.cpu=1, used: requests.cpu=1700m, limited: requests.cpu=2" in out
@@ -218,7 +218,7 @@ def test_rendered_files_are_sides_too(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     code, out, _ = run(capsys, "--base", "./old.yaml", "--head", "./new.yaml")
     assert code == 0
-    assert "ResourceQuota htpc/htpc requests.cpu: 4 -> 2  new.yaml:6" in out
+    assert "ResourceQuota htpc/htpc requests.cpu: 4 -> 2  new.yaml:13" in out
 
 
 def test_branch_of_the_name_of_a_folder_is_the_branch_and_dot_slash_is_the_folder(
