@@ -60,8 +60,19 @@ def build(
 
     Raises:
         InputError: the tree cannot be read.
-        RenderError: Kustomize could not build it either, for another reason than a chart, a remote file or a plugin.
+        RenderError: Kustomize could not build it either, for another reason than a chart, a remote file or a plugin;
+            or something nests too deeply to be followed.
     """
+    try:
+        return _build(root, repository, restrict, charts, beside)
+    except RecursionError as error:
+        what = "something in this tree, a path or what patches made, nests too deeply"
+        raise RenderError(Problem(Where(str(root)), what, "flatten it")) from error
+
+
+def _build(
+    root: Path, repository: Path | None, restrict: bool, charts: ChartRenderer | None, beside: Path | None
+) -> Rendered:
     real = root.resolve()
     if real.is_file() and real.name in KUSTOMIZATION_NAMES:
         real = real.parent

@@ -10,7 +10,10 @@ import copy
 import json
 from typing import Any
 
-from models.kustomize.nodes import Tree, from_json, plain
+from models.kustomize.nodes import Tree, from_json, plain, tree_size
+
+MAX_COPIED = 1_000_000
+"""Most maps, lists and values that lie in an object when its patch copies, all copies together."""
 
 
 def decode_patch(value: Any) -> list[dict[str, Any]]:
@@ -23,13 +26,19 @@ def decode_patch(value: Any) -> list[dict[str, Any]]:
 def apply_json_patch(tree: Tree, operations: list[dict[str, Any]]) -> Tree:
     """``tree`` after all ``operations``. Raises ValueError naming the operation that does not apply."""
     document = plain(tree)
+    copied = 0
     for number, operation in enumerate(operations):
         try:
+            if operation.get("op") in ("copy", "move"):
+                copied += tree_size(document)
+                if copied > MAX_COPIED:
+                    raise ValueError("the patch copies too much")
             document = _apply(document, operation)
         except (ValueError, IndexError, KeyError, TypeError) as error:
             raise ValueError(f"operation {number} ({operation.get('op')} {operation.get('path')}): {error}") from error
     if not isinstance(document, dict):
         raise ValueError("the patch leaves something that is not a map")
+    tree_size(document)
     return from_json(document)
 
 

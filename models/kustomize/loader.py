@@ -246,6 +246,8 @@ class Files:
             raise RenderError(
                 Problem(where, f"'{name}' is a loop of symbolic links", "point the link at a file")
             ) from error
+        except ValueError as error:
+            raise RenderError(Problem(where, f"{name!r} is no path: {error}", "mend the path")) from error
         except OSError as error:
             what = "is a loop of symbolic links" if error.errno == errno.ELOOP else "does not exist"
             raise RenderError(

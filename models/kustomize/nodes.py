@@ -28,6 +28,10 @@ from models.yamldoc.scalars import (
 )
 
 Tree = Any
+MAX_DEPTH = 300
+"""Deepest nesting of an object, as of a file (:data:`models.yamldoc.compose.MAX_DEPTH`)."""
+MAX_NODES = 1_000_000
+"""Most maps, lists and values that one field may be filled with."""
 NULL_NODE = Scalar(NULL, "null")
 
 
@@ -134,6 +138,23 @@ def copy_tree(node: Tree) -> Tree:
     if isinstance(node, Shared):
         return Scalar(node.tag, node.text, node.quoted)
     return node
+
+
+def tree_size(value: Any) -> int:
+    """How many maps, lists and values there are. Raises ValueError when they nest deeper than an object may."""
+    total, level, depth = 0, [value], 0
+    while level:
+        total += len(level)
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"the object nests deeper than {MAX_DEPTH} levels")
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return total
 
 
 def plain(node: Tree, *, top: bool = True) -> Any:

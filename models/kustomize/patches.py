@@ -16,7 +16,7 @@ from models.kustomize.absent import AbsentError
 from models.kustomize.jsonpatch import apply_json_patch, decode_patch
 from models.kustomize.loader import Files, parse_config, parse_manifests
 from models.kustomize.merge import Schema, strategic_merge
-from models.kustomize.nodes import is_empty, set_text
+from models.kustomize.nodes import is_empty, set_text, tree_size
 from models.kustomize.resource import ALLOW_KIND_CHANGE, ALLOW_NAME_CHANGE, Gvk, ResMap, Resource, merge_metadata
 from models.kustomize.selectors import Selector
 from models.kustomize.state import BuildState
@@ -55,7 +55,12 @@ def merges_in(text: str, file: str, line: int = 1) -> tuple[Resource, ...]:
 def operations_in(text: str, file: str, line: int = 1) -> list[dict[str, Any]]:
     """The JSON patch in ``text``. Raises ValueError or InputError when it holds anything else."""
     if text.startswith("["):
-        return decode_patch(json.loads(text))
+        try:
+            operations = decode_patch(json.loads(text))
+        except RecursionError as error:
+            raise ValueError("the patch nests too deeply") from error
+        tree_size(operations)
+        return operations
     return decode_patch(parse_config(text, file, line))
 
 

@@ -14,6 +14,7 @@ from models.kustomize.absent import AbsentError
 from models.kustomize.kustomization import REPLACEMENT, conform
 from models.kustomize.loader import Files, parse_config
 from models.kustomize.nodes import (
+    MAX_NODES,
     KindError,
     Tree,
     copy_tree,
@@ -27,6 +28,7 @@ from models.kustomize.nodes import (
     retagged,
     split_field_path,
     text_of,
+    tree_size,
     write,
 )
 from models.kustomize.resource import DEFAULT_NAMESPACE, Gvk, ResId, ResMap, Resource
@@ -316,4 +318,6 @@ def _put(slot: _Slot, value: Tree, options: Mapping[str, Any]) -> None:
     if is_scalar(old):
         write(slot.container, slot.key, retagged(old, text_of(new)))
     else:
+        if tree_size(new) > MAX_NODES:
+            raise ValueError(f"the value has more than {MAX_NODES} nodes")
         slot.container[slot.key] = copy_tree(new)

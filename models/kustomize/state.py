@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from models.errors import Problem, RenderError, Where
 from models.kustomize.absent import AbsentError, RemoteError
 from models.kustomize.charts import ChartRenderer, ChartRequest
 from models.kustomize.loader import Files
 from models.kustomize.merge import Schema, builtin_schema
 from models.kustomize.openapi import merged_schema
 from models.objects import Missing, Origin
+
+MAX_BUILDS = 10_000
+"""Most kustomizations that one build may run through, each time that one is named counted."""
+MAX_OBJECTS = 300_000
+"""Most objects that one build may read."""
 
 
 @dataclass
@@ -24,6 +30,21 @@ class BuildState:
     schema: Schema = field(default_factory=builtin_schema)
     schema_chosen: bool = False
     build_metadata: tuple[str, ...] = ()
+    built: int = 0
+    read: int = 0
+
+    def count_build(self, where: Where) -> None:
+        """Note that one more kustomization is built. Raises RenderError when they multiply without end."""
+        self.built += 1
+        if self.built > MAX_BUILDS:
+            what = f"more than {MAX_BUILDS} kustomizations are built for this one, for they name each other many times"
+            raise RenderError(Problem(where, what, "name each base once"))
+
+    def count_objects(self, number: int, where: Where) -> None:
+        """Note that objects were read. Raises RenderError when they are too many."""
+        self.read += number
+        if self.read > MAX_OBJECTS:
+            raise RenderError(Problem(where, f"more than {MAX_OBJECTS} objects are read", "build parts of the tree"))
 
     def choose_schema(self, schema: Schema | None, *, root: bool) -> None:
         """Use a custom OpenAPI schema: alone when the root names it, beside the built-in one when a base does.

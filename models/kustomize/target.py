@@ -160,6 +160,7 @@ class Target:
             shown = self.files.display(real)
             origin = self.origin.below(path) if self.origin is not None else None
             items = [Resource(item.tree, Origin(shown, item.line)) for item in self.files.manifests(real)]
+            self.state.count_objects(len(items), where)
             if origin is not None:
                 for item in items:
                     item.set_origin(origin)
@@ -185,6 +186,7 @@ class Target:
                         "a kustomization cannot be part of itself; remove one of the entries",
                     )
                 )
+        self.state.count_build(where)
         origin = self.origin.below(path) if self.origin is not None else None
         target = Target(real, self.state, self.chain, origin)
         if target.kustomization.is_component != component:

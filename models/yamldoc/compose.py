@@ -26,6 +26,8 @@ MAX_BYTES = 64 * 1024 * 1024
 """Largest file that is read, in bytes."""
 MAX_DEPTH = 300
 """Deepest nesting of maps and lists that is accepted."""
+MAX_NODES = 1_000_000
+"""Most nodes (keys, values, maps, lists) of one document; a node takes some 400 bytes while it is read."""
 MAX_ALIAS_NODES = 1_000_000
 """Most nodes that all aliases of one document may expand to."""
 
@@ -59,8 +61,12 @@ def _loader() -> Any:
     class CComposer(_Parser):
         def __init__(self, stream: str) -> None:
             _Parser.__init__(self, stream)
+            self.nodes = 0
 
         def resolve(self, _kind: Any, _value: Any, _implicit: Any) -> str:
+            self.nodes += 1
+            if self.nodes > MAX_NODES:
+                raise yaml.YAMLError(f"more than {MAX_NODES} keys and values in one text; split the file")
             return ""
 
         def descend_resolver(self, _node: Any, _index: Any) -> None:
@@ -113,6 +119,7 @@ def _yaml_problem(error: yaml.YAMLError, file: str, first_line: int) -> InputErr
 
 
 def _refuse_deep_nesting(text: str, file: str, first_line: int) -> None:
+    """Raise InputError when ``text`` (YAML or JSON) nests deeper than ``MAX_DEPTH``; YAMLError when it is neither."""
     if text.count("[") + text.count("{") < MAX_DEPTH and not _DEEP_PREFIX.search(text):
         return
     depth = 0

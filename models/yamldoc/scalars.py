@@ -103,8 +103,14 @@ def short_tag(tag: str) -> str:
     return "!!" + tag[len(_LONG_PREFIX) :] if tag.startswith(_LONG_PREFIX) else tag
 
 
+_LONGEST_NUMBER = 1000
+"""More characters than any number has; what is longer overflows and is text, as in Go."""
+
+
 def _number(text: str) -> tuple[str, Any] | None:
     plain = text.replace("_", "")
+    if len(plain) > _LONGEST_NUMBER:
+        return None
     match = _INT.fullmatch(plain)
     if match and match.lastgroup:
         value = int(match[match.lastgroup], _BASES[match.lastgroup])
