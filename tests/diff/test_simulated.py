@@ -49,7 +49,7 @@ def simulate(sides: Path, head: str, capsys: pytest.CaptureFixture[str]) -> dict
 
 
 @pytest.mark.slow
-def test_throttled_server_is_slower_beyond_chance_and_other_routes_are_equal_to_the_bit(
+def test_throttled_server_is_slower_beyond_chance_and_pairing_removes_nine_tenths_of_the_variance_elsewhere(
     sides: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = simulate(sides, "new", capsys)
@@ -59,8 +59,7 @@ def test_throttled_server_is_slower_beyond_chance_and_other_routes_are_equal_to_
     assert photos["low"] > 0
     assert photos["low"] < photos["difference"] < photos["high"]
     assert photos["replications"] == 6
-    assert by_key["grafana.home.example.org", "median_s"]["difference"] == 0
-    assert by_key["grafana.home.example.org", "p95_s"]["variance_reduction"] == 1
+    assert by_key["grafana.home.example.org", "p95_s"]["variance_reduction"] > 0.9
     assert found["status"] == "warn"
     assert found["headline"].startswith("photos.home.example.org gets worse: ")
     assert [line["expression"] for line in found["thresholds"] if line["metric"] == "http_req_failed"] == ["rate<0.5"]
