@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import ciw
-import numpy as np
 import simpy
 
 from sim.compiled import CompiledEngine
@@ -39,14 +42,14 @@ from sim.program import (
     Wait,
 )
 
-ROUNDS = 3
+ROUNDS = 5
 PATIENCE = Policy(timeout=1.0, retries=2, backoff=0.1, jitter=0.2)
 MEANS = {"edge": 0.001, "ingress": 0.002, "auth": 0.002, "app": 0.020, "database": 0.008, "cache": 0.001}
 CALLS = {"edge": ("ingress",), "ingress": ("auth", "app"), "app": ("database", "cache")}
 
 
 def chain(rate: float, cpu: bool, cores: float = 8.0, nodes: int = 1, limit: float = float("inf")) -> Program:
-    """Six hops: client -> edge -> ingress -> auth, then app, which holds its worker while it calls database and cache."""
+    """Six hops: client -> edge -> ingress -> auth, then app, which holds its worker while it calls database, cache."""
     names = list(MEANS)
 
     def plan(name: str) -> tuple[Instruction, ...]:
@@ -77,7 +80,7 @@ def ours(program: Program, length: float) -> tuple[int, float]:
 
 def simpy_chain(rate: float, length: float) -> tuple[int, float]:
     """The same six hops as a person would write them with SimPy: processes, resources, timeouts, retries."""
-    generator = np.random.default_rng(1)
+    generator = random.Random(1)
     environment = simpy.Environment()
     pods = {name: simpy.Resource(environment, 8) for name in MEANS}
     served = 0
@@ -85,7 +88,7 @@ def simpy_chain(rate: float, length: float) -> tuple[int, float]:
     def visit(name: str) -> Generator[Any, Any, None]:
         with pods[name].request() as worker:
             yield worker
-            yield environment.timeout(generator.exponential(MEANS[name]))
+            yield environment.timeout(generator.expovariate(1.0 / MEANS[name]))
             for callee in CALLS.get(name, ()):
                 yield from call(callee)
 
@@ -103,11 +106,12 @@ def simpy_chain(rate: float, length: float) -> tuple[int, float]:
 
     def client() -> Generator[Any, Any, None]:
         nonlocal served
-        served += yield from call("edge")
+        answered = yield from call("edge")
+        served += answered
 
     def source() -> Generator[Any, Any, None]:
         while True:
-            yield environment.timeout(generator.exponential(1.0 / rate))
+            yield environment.timeout(generator.expovariate(rate))
             environment.process(client())
 
     environment.process(source())
@@ -130,7 +134,7 @@ def single(rate: float) -> Program:
 
 def simpy_single(rate: float, length: float) -> tuple[int, float]:
     """M/M/4 in SimPy."""
-    generator = np.random.default_rng(1)
+    generator = random.Random(1)
     environment = simpy.Environment()
     station = simpy.Resource(environment, 4)
     served = 0
@@ -139,12 +143,12 @@ def simpy_single(rate: float, length: float) -> tuple[int, float]:
         nonlocal served
         with station.request() as server:
             yield server
-            yield environment.timeout(generator.exponential(1.0))
+            yield environment.timeout(generator.expovariate(1.0))
         served += 1
 
     def source() -> Generator[Any, Any, None]:
         while True:
-            yield environment.timeout(generator.exponential(1.0 / rate))
+            yield environment.timeout(generator.expovariate(rate))
             environment.process(customer())
 
     environment.process(source())
@@ -191,8 +195,8 @@ def report(title: str, speeds: dict[str, float], goal: dict[str, float]) -> None
 def bench_chain() -> None:
     """Six hops with timeouts and retries against idiomatic SimPy."""
     entries = {
-        "compiled": lambda: ours(chain(50.0, cpu=False), 10_000.0),
-        "SimPy": lambda: simpy_chain(50.0, 200.0),
+        "compiled": lambda: ours(chain(50.0, cpu=False), 6_000.0),
+        "SimPy": lambda: simpy_chain(50.0, 60.0),
     }
     report("six-hop chain", race(entries), {"SimPy": 75.0})
 
@@ -201,8 +205,8 @@ def bench_station() -> None:
     """One station against SimPy and Ciw."""
     entries = {
         "compiled": lambda: ours(single(3.0), 500_000.0),
-        "SimPy": lambda: simpy_single(3.0, 10_000.0),
-        "Ciw": lambda: ciw_single(3.0, 7_000.0),
+        "SimPy": lambda: simpy_single(3.0, 8_000.0),
+        "Ciw": lambda: ciw_single(3.0, 5_000.0),
     }
     report("M/M/4", race(entries), {"SimPy": 75.0, "Ciw": 150.0})
 
@@ -224,41 +228,59 @@ def bench_day() -> None:
     print(f"a day at 50 requests/s: {count:,} requests in {spent:.1f} s of CPU (goal 20 s)")
 
 
+LENGTH = 20_000.0
+
+
+def replication(number: int) -> int:
+    """One replication of the benchmark of two cores; a worker process runs it."""
+    engine = CompiledEngine(chain(50.0, cpu=True), seed=1, replication=number)
+    engine.advance(LENGTH)
+    return int(engine.measures().outcomes.sum())
+
+
 def bench_cores() -> None:
-    """Two replications after each other and on two threads: the kernel releases the GIL."""
-    program = chain(50.0, cpu=True)
-    engines = [CompiledEngine(program, seed=1, replication=number) for number in range(4)]
-    for engine in engines:
-        engine.advance(1.0)
-    begin = time.perf_counter()
-    for engine in engines[:2]:
-        engine.advance(20_000.0)
-    alone = time.perf_counter() - begin
-    threads = [threading.Thread(target=engine.advance, args=(20_000.0,)) for engine in engines[2:]]
-    begin = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    together = time.perf_counter() - begin
-    print(f"two replications: {alone:.2f} s after each other, {together:.2f} s on two cores, {alone / together:.2f}x")
+    """Two replications after each other, on two threads (the kernel releases the GIL), in two worker processes."""
+    ways: dict[str, list[float]] = {"after each other": [], "two threads": [], "two processes": []}
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes, ThreadPoolExecutor(2) as threads:
+        runs: dict[str, Callable[[], object]] = {
+            "after each other": lambda: [replication(0), replication(1)],
+            "two threads": lambda: list(threads.map(replication, (0, 1))),
+            "two processes": lambda: list(processes.map(replication, (0, 1))),
+        }
+        list(processes.map(replication, (0, 1)))  # starts the workers
+        for _ in range(ROUNDS):
+            for name, run in runs.items():
+                begin = time.perf_counter()
+                run()
+                ways[name].append(time.perf_counter() - begin)
+    alone = statistics.median(ways["after each other"])
+    print(f"two replications after each other: {alone:.2f} s (wall time)")
+    for name in ("two threads", "two processes"):
+        spent = statistics.median(ways[name])
+        print(f"    {name}: {spent:.2f} s -> {alone / spent:.2f}x (goal 1.8x)")
 
 
 def bench_memory() -> None:
-    """Memory after runs of growing length."""
+    """Peak memory of a process of its own after runs of growing length."""
     sizes = []
-    for length in (100.0, 1_000.0, 10_000.0):
-        engine = CompiledEngine(chain(50.0, cpu=True), seed=1)
-        engine.advance(length)
-        sizes.append(engine.memory.I.nbytes)
-    print("memory after 5 thousand, 50 thousand, 500 thousand requests:", ", ".join(f"{size:,} B" for size in sizes))
+    for length in (1_000.0, 10_000.0, 100_000.0):
+        with ProcessPoolExecutor(1, get_context("spawn")) as worker:
+            sizes.append(worker.submit(peak_memory, length).result())
+    print("peak memory after 50 thousand, 500 thousand, 5 million requests:", ", ".join(f"{x:.1f} MiB" for x in sizes))
+
+
+def peak_memory(length: float) -> float:
+    """Resident memory (MiB) at its largest during a run."""
+    CompiledEngine(chain(50.0, cpu=True), seed=1).advance(length)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
 def bench_growth() -> None:
     """Cost per request with the number of requests in flight."""
-    print("in flight    requests per CPU second")
-    for users in (10, 100, 1_000, 10_000, 100_000):
-        program = Program(
+    counts = (10, 100, 1_000, 10_000, 100_000)
+
+    def crowd(users: int) -> Program:
+        return Program(
             nodes=(Node("node", 1e6),),
             services=(Service("station"),),
             operations=(Operation("job", 0, (Wait(Draw(1.0)),)),),
@@ -266,21 +288,30 @@ def bench_growth() -> None:
             routes=("route",),
             pods=(PodStation("pod", 0, 0),),
         )
-        count, spent = ours(program, 1_000_000.0 / users)
-        print(f"{users:9,d}    {count / spent:,.0f}")
+
+    def entry(users: int) -> Callable[[], tuple[int, float]]:
+        return lambda: ours(crowd(users), 1_000_000.0 / users)
+
+    speeds = race({str(users): entry(users) for users in counts})
+    print("in flight    CPU time per request    as a multiple of that for 10")
+    for users in counts:
+        cost, least = 1e9 / speeds[str(users)], 1e9 / speeds["10"]
+        print(f"{users:9,d}    {cost:17.0f} ns    {cost / least:.2f}x")
+    lengths = race({f"{length:,.0f}": lambda length=length: ours(single(3.0), length) for length in (1e5, 1e6)})  # type: ignore[misc]
+    print("requests per CPU second of runs of 0.3 and 3 million:", ", ".join(f"{x:,.0f}" for x in lengths.values()))
 
 
 def bench_compile() -> None:
     """The first run with an empty cache, and the next one."""
     code = (
-        "import time; t = time.process_time(); w = time.perf_counter()\n"
-        "from bench_kernel import chain, CompiledEngine\n"
+        "import time, numba, ciw\n"
         "i = time.process_time()\n"
+        "from bench_kernel import chain, CompiledEngine\n"
         "CompiledEngine(chain(50.0, True), seed=1).advance(1.0)\n"
         "print(f'{time.process_time() - i:.2f} s of CPU')"
     )
     with tempfile.TemporaryDirectory() as directory:
-        environment = dict(os.environ, NUMBA_CACHE_DIR=directory, PYTHONPATH=os.path.dirname(__file__))
+        environment = dict(os.environ, STOWPLAN_CACHE_DIR=directory, PYTHONPATH=str(Path(__file__).parent))
         for name in ("cold", "warm"):
             done = subprocess.run(
                 [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
