@@ -17,7 +17,7 @@ from sim.rollouts.start import NEXT_REVISION
 from sim.rollouts.verdict import Ending, judge_rollouts
 
 MOST_STATES = 2000
-"""One workload alone has a handful of states; more only where many others miss pods."""
+"""One workload alone has a handful of states; more only with many replicas on tight nodes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _check(placement: Placement, workload: Workload) -> RolloutCheck:
     replicas = workload.replicas or 0
     surge, unavailable = max_surge(rules, replicas), max_unavailable(rules, replicas)
     text = rules.kind if rules.kind == "Recreate" else f"RollingUpdate, surge {surge}, unavailable {unavailable}"
-    found = judge_rollouts(placement, [workload], simulate=False, states=MOST_STATES)
+    found = judge_rollouts(placement, [workload], alone=True, simulate=False, states=MOST_STATES)
     reason = found.reasons.get(workload.id, "") if found.verdict != "completes" else ""
     return RolloutCheck(workload.id, text, found.verdict, reason, surge_peak(placement, workload))
 

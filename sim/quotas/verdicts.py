@@ -92,7 +92,7 @@ def restart_refusals(running: Placement) -> Iterable[Refusal]:
 def stuck_rollouts(running: Placement, peaks: Sequence[KeyPeaks]) -> Iterable[RolloutVerdict]:
     """The rollouts that quotas keep from finishing, or may: each alone, and those at once that make a key's peak.
 
-    What only the nodes have no room for is not told here.
+    What only the nodes have no room for is not told here; pods that wait for a node are charged already.
     """
     for namespace in running.platform.quotas:
         here = [
@@ -103,7 +103,7 @@ def stuck_rollouts(running: Placement, peaks: Sequence[KeyPeaks]) -> Iterable[Ro
         sets = [[item] for item in here]
         sets += _sets_at_once(here, [item for item in peaks if item.namespace == namespace])
         for chosen in sets:
-            found = judge_rollouts(running, chosen, simulate=False, states=MOST_STATES)
+            found = judge_rollouts(running, chosen, alone=True, simulate=False, states=MOST_STATES)
             if found.verdict in ("stuck", "may get stuck") and any(map(_by_api_server, found.reasons.values())):
                 yield found
 

@@ -24,6 +24,9 @@ from sim.rollouts.start import ROLLED_KINDS, Member, member
 STATES = 50_000
 """States looked at before the search gives up. A single workload has a handful, five that compete some thousands."""
 
+SCHEDULED_STATES = 2000
+"""The same where each state takes the whole scheduler, some milliseconds a pod."""
+
 HORIZON_S = 86_400.0
 """A day: refused pods are tried again every 1000 s at the latest, so nothing that can move stands still for so long."""
 
@@ -66,6 +69,7 @@ def judge_rollouts(
     workloads: Iterable[Workload],
     *,
     waves: bool = False,
+    alone: bool = False,
     simulate: bool = True,
     states: int = STATES,
     timings: Timings | None = None,
@@ -73,8 +77,9 @@ def judge_rollouts(
 ) -> RolloutVerdict:
     """Roll these workloads out at once (with ``waves`` in the order of their Argo CD sync waves).
 
-    Workloads without pods, and kinds that are not rolled out, complete at once. ``simulate``: also run it for the time
-    it takes. Raises ValueError for a workload of another platform.
+    Workloads without pods, and kinds that are not rolled out, complete at once. Pods of others that are missing or
+    pending at rest may take what the rollouts free, unless they happen ``alone``. ``simulate``: also run it for the
+    time it takes. Raises ValueError for a workload of another platform.
     """
     chosen = [item for item in workloads if item.controller in ROLLED_KINDS and item.replicas != 0]
     for item in chosen:
@@ -84,8 +89,8 @@ def judge_rollouts(
     if not chosen:
         return RolloutVerdict(names, "completes", seconds=0.0)
     rolled = [member(placement, item, _wave(item) if waves else 0) for item in chosen]
-    search = Search(placement, [*rolled, *_bystanders(placement, rolled)])
-    found = search.run(states)
+    search = Search(placement, [*rolled, *([] if alone else _bystanders(placement, rolled))])
+    found = search.run(min(states, SCHEDULED_STATES) if search.room.by_scheduler else states)
     verdict: Ending = "undecided"
     if found.can_stick and found.can_complete:
         verdict = "may get stuck"

@@ -212,3 +212,8 @@ def test_room_that_another_rollout_lends_for_a_moment_may_or_may_not_be_caught()
     assert found.verdict == "may get stuck"
     assert found.witness == ("Deployment home/a deletes an old pod", "Deployment home/a creates a new pod")
     assert "used: requests.cpu=200m, limited: requests.cpu=200m" in found.reasons["Deployment home/b"]
+
+
+def test_a_rollout_judged_alone_keeps_the_room_that_it_frees() -> None:
+    tree = (w.deployment("a", cpu="500m", strategy=RECREATE), w.deployment("b", cpu="500m"))
+    assert judge(placed(*tree, w.quota(requests_cpu="600m")), "a", alone=True).verdict == "completes"
