@@ -16,7 +16,7 @@ from sim.platform.workloads import make_pod
 from sim.rollouts.start import NEXT_REVISION
 from sim.rollouts.verdict import Ending, judge_rollouts
 
-MOST_STATES = 2000
+MOST_STATES = 20_000
 """One workload alone has a handful of states; more only with many replicas on tight nodes."""
 
 
