@@ -179,7 +179,12 @@ def conform(
         if not isinstance(value, list):
             problems.append((path, f"must be a list, not {_name(value)}"))
             return None
-        return [conform(item, shape[0], (*path, index), problems) for index, item in enumerate(value)]
+        # an empty item is what Go makes of it: an empty text, or an entry without fields
+        nothing: Any = "" if shape[0] is str else {} if isinstance(shape[0], dict) else None
+        return [
+            nothing if item is None else conform(item, shape[0], (*path, index), problems)
+            for index, item in enumerate(value)
+        ]
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             problems.append((path, f"must be a map, not {_name(value)}"))
