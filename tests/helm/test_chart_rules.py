@@ -305,6 +305,67 @@ def test_ingress_nginx_exposes_the_tcp_services_of_its_values() -> None:
     assert ports(found["Service", "edge-ingress-nginx-controller"])["5432-tcp"] == (5432, "5432-tcp")
 
 
+def test_victoria_logs_is_a_stateful_set_unless_its_mode_says_deployment() -> None:
+    """charts/victoria-logs-single/templates/server.yaml and vm.plain.fullname, vm.selectorLabels of its library."""
+    found = made("victoria-logs-single", release="logs")
+    name = "logs-victoria-logs-single-server"
+    assert set(found) == {("StatefulSet", name), ("Service", name)}
+    spec = found["StatefulSet", name]["spec"]
+    assert spec["selector"]["matchLabels"] == {
+        "app": "server",
+        "app.kubernetes.io/name": "victoria-logs-single",
+        "app.kubernetes.io/instance": "logs",
+    }
+    assert [claim["spec"]["resources"]["requests"]["storage"] for claim in spec["volumeClaimTemplates"]] == ["10Gi"]
+    assert (found["Service", name]["spec"]["clusterIP"], ports(found["Service", name])) == (
+        "None",
+        {"http": (9428, "http")},
+    )
+    values = "server: {mode: deployment, fullnameOverride: vlogs, persistentVolume: {enabled: %s}}"
+    found = made("victoria-logs-single", values % "true")
+    assert set(found) == {("Deployment", "vlogs"), ("PersistentVolumeClaim", "vlogs"), ("Service", "vlogs")}
+    found = made("victoria-logs-single", values % "false")
+    volumes = found["Deployment", "vlogs"]["spec"]["template"]["spec"]["volumes"]
+    assert volumes == [{"name": "server-volume", "emptyDir": {}}]
+
+
+def test_fluent_bit_mounts_the_nodes_logs_only_as_a_daemon_set() -> None:
+    """charts/fluent-bit/templates/_pod.tpl and service.yaml; Talos replaces daemonSetVolumes."""
+    extra = "extraPorts: [{name: tcp, port: 5170, containerPort: 5170, protocol: TCP}]"
+    found = made("fluent-bit", "daemonSetVolumes: [{name: varlog, hostPath: {path: /var/log}}]\n" + extra)
+    pod = found["DaemonSet", "fluent-bit"]["spec"]["template"]["spec"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["config", "varlog"]
+    assert ports(found["Service", "fluent-bit"]) == {"http": (2020, 2020), "tcp": (5170, 5170)}
+    found = made("fluent-bit", "{kind: Deployment, replicaCount: 2}")
+    deployment = found["Deployment", "fluent-bit"]["spec"]
+    assert (deployment["replicas"], len(deployment["template"]["spec"]["volumes"])) == (2, 1)
+
+
+def test_trust_manager_is_named_after_its_chart_whatever_the_release() -> None:
+    """deploy/charts/trust-manager: trust-manager.name, webhook.yaml and metrics-service.yaml."""
+    found = made("trust-manager", release="anything")
+    assert set(found) == {
+        ("Deployment", "trust-manager"),
+        ("Service", "trust-manager"),
+        ("Service", "trust-manager-metrics"),
+    }
+    assert found["Deployment", "trust-manager"]["spec"]["selector"]["matchLabels"] == {"app": "trust-manager"}
+    assert ports(found["Service", "trust-manager"]) == {"webhook": (443, 6443)}
+    assert ports(found["Service", "trust-manager-metrics"]) == {"metrics": (9402, 9402)}
+
+
+def test_small_operators_have_the_names_and_ports_of_their_templates() -> None:
+    """templates/deployment.yaml and service.yaml of kubelet-csr-approver, grafana-operator and dragonfly-operator."""
+    found = made("kubelet-csr-approver")
+    assert ports(found["Service", "kubelet-csr-approver"]) == {"metrics": (8080, "metrics")}
+    assert set(made("kubelet-csr-approver", "metrics: {enable: false}")) == {("Deployment", "kubelet-csr-approver")}
+    found = made("grafana-operator", release="g")
+    assert set(found) == {("Deployment", "g-grafana-operator"), ("Service", "g-grafana-operator-metrics-service")}
+    dragonfly = made("dragonfly-operator")["Deployment", "dragonfly-operator"]
+    assert containers(dragonfly) == ["kube-rbac-proxy", "manager"]
+    assert dragonfly["spec"]["selector"]["matchLabels"]["control-plane"] == "controller-manager"
+
+
 def test_the_language_of_models_takes_alternatives_products_lists_and_quoted_keys() -> None:
     values = {"n": 1024, "own": {"a": 1}, "list": [{"name": "x", "port": 1}], "params": {"a.b": True}}
     scope = Scope(values)
