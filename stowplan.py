@@ -12,6 +12,7 @@ stowplan.write(report, "out/mine")
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from reports.document import Report
+    from sim.compare.difference import Difference
     from sim.study import Results, Study
 
-__all__ = ["InputError", "prepare", "report", "run", "table", "write"]
+__all__ = ["InputError", "comment", "diff", "prepare", "report", "run", "table", "write"]
 
 
 def prepare(scenario: str | Path, **settings: object) -> Study:
@@ -86,6 +88,38 @@ def write(report: Report, directory: str | Path) -> tuple[Path, ...]:
     from reports.write import write_report
 
     return write_report(report, Path(directory))
+
+
+def diff(
+    base: str,
+    head: str | None = None,
+    *trees: str | Path,
+    repository: str | Path | None = None,
+    nodes: Sequence[str] = (),
+    scenario: str | Path | None = None,
+    simulate: str | Path | None = None,
+) -> Difference:
+    """What a change does: two commits (or folders) compared as ``stowplan diff`` does. Without ``head``: the work tree.
+
+    ``nodes``: hardware such as ``3xm920q:server``, or that of a ``scenario``. ``simulate``: a scenario to run on both
+    sides. Raises InputError for what is wrong with the question; what is wrong with a side is part of the answer.
+    """
+    from reports.commands.diff import Wanted, make_difference
+
+    def path(item: str | Path | None) -> Path | None:
+        return None if item is None else Path(item)
+
+    wanted = Wanted(
+        base, head, [Path(tree) for tree in trees], list(nodes), path(scenario), path(simulate), path(repository)
+    )
+    return make_difference(wanted)
+
+
+def comment(difference: Difference) -> str:
+    """The difference as the Markdown of a pull-request comment."""
+    from reports.comment import render_comment
+
+    return render_comment(difference)
 
 
 if __name__ == "__main__":
