@@ -1,7 +1,7 @@
-"""Whether the fields that the rules of pods and nodes walk have the types of the Kubernetes API.
+"""Whether objects have the shape that the API server asks for: all that do not are told at once, with file and line.
 
-The API uses a field name with one type almost everywhere, so that a table by name is enough; the exceptions name the
-field that holds them.
+Only what the rules and the scheduler read, and only its form: a map where a map belongs, a list of maps where one does.
+``null`` means "left out", as it does to the API server.
 """
 
 from __future__ import annotations
@@ -10,131 +10,128 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from models.errors import Problem, Where
-from models.objects import KubeObject
+from models.graph.places import line_of
+from models.platform import Platform
 
-Path = tuple[str | int, ...]
+MAP: Final[Mapping[str, Any]] = {}
+"""A map with anything in it."""
+TEXTS: Final = "texts"
+"""A list of scalars."""
 
+_SELECTOR: Final = {"matchLabels": MAP, "matchExpressions": [{"values": TEXTS}]}
+_RESOURCES: Final = {"requests": MAP, "limits": MAP, "claims": [MAP]}
+_PROBE: Final = {"httpGet": MAP, "tcpSocket": MAP, "exec": MAP, "grpc": MAP}
+_CONTAINER: Final = {
+    "resources": _RESOURCES,
+    "ports": [MAP],
+    "env": [{"valueFrom": MAP}],
+    "envFrom": [MAP],
+    "volumeMounts": [MAP],
+    "livenessProbe": _PROBE,
+    "readinessProbe": _PROBE,
+    "startupProbe": _PROBE,
+}
+_TERM: Final = {"labelSelector": _SELECTOR, "namespaceSelector": _SELECTOR, "namespaces": TEXTS}
+_NODE_TERM: Final = {"matchExpressions": [{"values": TEXTS}], "matchFields": [{"values": TEXTS}]}
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
-
-_MAPS: Final = frozenset(
-    {
-        *("metadata", "spec", "status", "labels", "annotations", "template", "jobTemplate", "selector", "matchLabels"),
-        *("nodeSelector", "affinity", "nodeAffinity", "podAffinity", "podAntiAffinity", "labelSelector"),
-        *("namespaceSelector", "podAffinityTerm", "preference", "requests", "limits", "capacity", "allocatable"),
-        *("hard", "used", "overhead", "podFixed", "resources", "allocatedResources", "persistentVolumeClaim"),
-        *("default", "defaultRequest", "min", "max", "maxLimitRequestRatio", "required", "scopeSelector", "claimRef"),
-        *(
-            "strategy",
-            "updateStrategy",
-            "rollingUpdate",
-            "ephemeral",
-            "volumeClaimTemplate",
-            "disruptedPods",
-            "securityContext",
-            _REQUIRED,
-        ),
-    }
-)
-_MAP_LISTS: Final = frozenset(
-    {
-        *("containers", "initContainers", "ephemeralContainers", "volumes", "tolerations", "schedulingGates", "ports"),
-        *("topologySpreadConstraints", "matchExpressions", "matchFields", "nodeSelectorTerms", "ownerReferences"),
-        *("conditions", "containerStatuses", "initContainerStatuses", "taints", "images", "volumeClaimTemplates"),
-        *("allowedTopologies", "matchLabelExpressions", "drivers", _PREFERRED),
-    }
-)
-_TEXT_LISTS: Final = frozenset(
-    {"values", "accessModes", "names", "scopes", "namespaces", "matchLabelKeys", "mismatchLabelKeys"}
-)
-_NUMBERS: Final = frozenset(
-    {
-        *("priority", "replicas", "parallelism", "completions", "maxSkew", "weight", "minDomains", "hostPort"),
-        *("activeDeadlineSeconds", "disruptionsAllowed", "sizeBytes", "tolerationSeconds"),
-    }
-)
-_COUNTS: Final = frozenset({"replicas", "parallelism", "completions"})
-_TEXTS: Final = frozenset(
-    {
-        *("name", "generateName", "namespace", "nodeName", "priorityClassName", "preemptionPolicy", "schedulerName"),
-        *("runtimeClassName", "serviceAccountName", "serviceAccount", "storageClassName", "volumeName", "claimName"),
-        *("operator", "effect", "topologyKey", "phase", "scopeName", "whenUnsatisfiable", "provisioner", "schedule"),
-        *("nominatedNodeName", "image", "volumeBindingMode"),
-    }
-)
-_EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
-    ("podAffinity", _REQUIRED): "maps",
-    ("podAntiAffinity", _REQUIRED): "maps",
-    ("LimitRange.spec", "limits"): "maps",
-    ("PriorityClass", "value"): "number",
-    ("conditions", "status"): "any",
-    ("CSIStorageCapacity", "capacity"): "any",
+_PODS: Final = {_REQUIRED: [_TERM], _PREFERRED: [{"podAffinityTerm": _TERM}]}
+_POD: Final = {
+    "containers": [_CONTAINER],
+    "initContainers": [_CONTAINER],
+    "volumes": [{"persistentVolumeClaim": MAP, "configMap": MAP, "secret": MAP, "hostPath": MAP, "projected": MAP}],
+    "tolerations": [MAP],
+    "nodeSelector": MAP,
+    "affinity": {
+        "nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": [_NODE_TERM]}, _PREFERRED: [{"preference": _NODE_TERM}]},
+        "podAffinity": _PODS,
+        "podAntiAffinity": _PODS,
+    },
+    "topologySpreadConstraints": [{"labelSelector": _SELECTOR}],
+    "imagePullSecrets": [MAP],
+    "resources": _RESOURCES,
+    "overhead": MAP,
 }
-"""Fields whose type depends on what holds them: the field above, or kind and field above for the top of an object."""
-
-_WANTED: Final = {
-    "map": "a map",
-    "maps": "a list of maps",
-    "texts": "a list of texts",
-    "number": "a whole number",
-    "count": "a whole number of 0 or more",
-    "text": "text",
+_TEMPLATE: Final = {"metadata": {"labels": MAP, "annotations": MAP}, "spec": _POD}
+_CLAIM: Final = {"accessModes": TEXTS, "resources": _RESOURCES, "selector": _SELECTOR}
+_WORKLOAD: Final = {
+    "selector": _SELECTOR,
+    "template": _TEMPLATE,
+    "strategy": {"rollingUpdate": MAP},
+    "updateStrategy": {"rollingUpdate": MAP},
+    "volumeClaimTemplates": [{"metadata": MAP, "spec": _CLAIM}],
 }
-_CLOSED: Final = frozenset({"annotations", "labels", "matchLabels", "nodeSelector", "managedFields", "env", "data"})
-"""Fields whose own fields are free; those of maps of text are looked at by :func:`_is_plain`."""
+_JOB: Final = {"template": _TEMPLATE}
+
+SHAPES: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+    **{("apps", kind): {"spec": _WORKLOAD} for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")},
+    ("", "Pod"): {"spec": _POD},
+    ("batch", "Job"): {"spec": _JOB},
+    ("batch", "CronJob"): {"spec": {"jobTemplate": {"spec": _JOB}}},
+    ("", "Service"): {"spec": {"selector": MAP, "ports": [MAP]}},
+    ("", "PersistentVolumeClaim"): {"spec": _CLAIM},
+    ("", "PersistentVolume"): {"spec": {"accessModes": TEXTS, "capacity": MAP, "claimRef": MAP, "nodeAffinity": MAP}},
+    ("", "ResourceQuota"): {"spec": {"hard": MAP, "scopes": TEXTS}},
+    ("", "LimitRange"): {
+        "spec": {
+            "limits": [
+                {"default": MAP, "defaultRequest": MAP, "min": MAP, "max": MAP, "maxLimitRequestRatio": MAP, "type": ""}
+            ]
+        }
+    },
+    ("postgresql.cnpg.io", "Cluster"): {
+        "spec": {"resources": _RESOURCES, "storage": MAP, "walStorage": MAP, "affinity": {"nodeSelector": MAP}}
+    },
+    ("policy", "PodDisruptionBudget"): {"spec": {"selector": _SELECTOR}},
+    ("autoscaling", "HorizontalPodAutoscaler"): {"spec": {"scaleTargetRef": MAP, "metrics": [MAP]}},
+}
+"""What each kind must look like: a map of fields, a list of one pattern, TEXTS, MAP, or "" for a scalar."""
 
 
-def wrong_types(item: KubeObject) -> Iterator[Problem]:
-    """A problem for every field of another type than the API gives it; null stands for absent."""
-    yield from _walk(item, item.manifest, (), item.kind)
+def check_shapes(platform: Platform) -> list[Problem]:
+    """A problem for every field whose form the API server would refuse. Linear in the size of the objects."""
+    problems = []
+    for item in platform.objects:
+        pattern = SHAPES.get((item.group, item.kind))
+        if pattern is not None:
+            for field, wanted, value in _wrong(item.manifest, pattern, ""):
+                line = line_of(platform.rendered.lines, item.origin, field)
+                what = f"{field} of {item.key} is {_said(value)}, where {wanted} belongs"
+                problems.append(
+                    Problem(Where(item.origin.file, line, field), what, "the API server refuses the object")
+                )
+    return problems
 
 
-def _walk(item: KubeObject, value: Any, path: Path, holder: str) -> Iterator[Problem]:
-    if isinstance(value, list):
+def _wrong(value: Any, pattern: Any, field: str) -> Iterator[tuple[str, str, Any]]:
+    """(field, what belongs there, what is there)."""
+    if value is None:
+        return
+    if isinstance(pattern, Mapping):
+        if not isinstance(value, dict):
+            yield field, "a map", value
+            return
+        for key, inner in pattern.items():
+            yield from _wrong(value.get(key), inner, f"{field}.{key}" if field else key)
+    elif isinstance(pattern, list):
+        if not isinstance(value, list):
+            yield field, "a list of maps", value
+            return
         for index, entry in enumerate(value):
-            yield from _walk(item, entry, (*path, index), holder)
-        return
-    if not isinstance(value, dict):
-        return
-    for key, entry in value.items():
-        here = (*path, key)
-        wanted = _wanted(item.kind, holder, key)
-        if entry is not None and wanted and not _fits(entry, wanted, key):
-            where = Where(item.origin.file, item.origin.line, ".".join(map(str, here)))
-            what = f"{entry!r} of {item.kind} {item.name or '(no name)'} is not {_WANTED[wanted]}"
-            yield Problem(where, what, "'kubectl explain' tells the type of every field")
-        elif key not in _CLOSED:
-            yield from _walk(item, entry, here, key)
+            if not isinstance(entry, dict):
+                yield f"{field}[{index}]", "a map", entry
+            else:
+                yield from _wrong(entry, pattern[0], f"{field}[{index}]")
+    elif pattern == TEXTS:
+        if not isinstance(value, list) or any(isinstance(entry, (dict, list)) for entry in value):
+            yield field, "a list of texts", value
+    elif isinstance(value, (dict, list)):
+        yield field, "a text", value
 
 
-def _wanted(kind: str, holder: str, key: str) -> str:
-    special = _EXCEPTIONS.get((holder, key)) or _EXCEPTIONS.get((f"{kind}.{holder}", key))
-    if special is not None:
-        return "" if special == "any" else special
-    if key in _MAPS:
-        return "map"
-    if key in _MAP_LISTS:
-        return "maps"
-    if key in _TEXT_LISTS:
-        return "texts"
-    if key in _NUMBERS:
-        return "count" if key in _COUNTS else "number"
-    return "text" if key in _TEXTS else ""
-
-
-def _fits(value: Any, wanted: str, key: str) -> bool:
-    if wanted == "map":
-        return isinstance(value, dict) and (key not in _CLOSED or all(map(_is_plain, value.values())))
-    if wanted == "maps":
-        return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
-    if wanted == "texts":
-        return isinstance(value, list) and all(map(_is_plain, value))
-    if wanted == "text":
-        return _is_plain(value)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return whole and (wanted == "number" or value >= 0)
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a scalar stands where text belongs: an unquoted number is the usual slip and has one meaning."""
-    return value is None or not isinstance(value, dict | list)
+def _said(value: Any) -> str:
+    """What is there, short."""
+    if isinstance(value, (dict, list)):
+        return "a map" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) < 40 else f"{text[:37]}..."

@@ -36,16 +36,15 @@ def with_storage_classes(rendered: Rendered, distribution: str) -> Rendered:
 
 def _asked(rendered: Rendered) -> list[str | None]:
     """The classes that claims name, None for those that leave it to the cluster."""
-    found: list[str | None] = []
+    found: list[object] = []
     for item in rendered.objects:
         specs = [item.manifest] if item.kind == "PersistentVolumeClaim" else []
         if item.kind == "StatefulSet":
             templates = item.get("spec", "volumeClaimTemplates", default=[])
             specs = [entry for entry in templates if isinstance(entry, dict)] if isinstance(templates, list) else []
-        for entry in specs:
-            found.append(dig(entry, "spec", "storageClassName"))
+        found += [dig(entry, "spec", "storageClassName") for entry in specs]
         if item.kind == "Cluster" and item.group == "postgresql.cnpg.io":
             found += [
                 item.get("spec", part, "storageClass") for part in ("storage", "walStorage") if item.get("spec", part)
             ]
-    return found
+    return [None if item is None else str(item) for item in found]

@@ -11,9 +11,11 @@ import networkx as nx
 from models import scenario as schema
 from models.catalog import Timings, load_timings
 from models.cluster import Cluster, build_cluster
+from models.errors import InputError
 from models.graph.build import build_graph
 from models.objects import Rendered, dig
 from models.platform import Platform, Workload, read_platform
+from models.shapes import check_shapes
 from sim.distribution import with_storage_classes
 from sim.headroom import QuotaHeadroom, RolloutCheck, quota_headroom, rollout_checks
 from sim.placement import NodeLossAnswer, Placement, lose_node, place_platform
@@ -68,6 +70,9 @@ def stand(
     timings = timings or load_timings()
     distribution = hardware.distribution if hardware is not None else "k3s"
     platform = read_platform(with_storage_classes(rendered, distribution))
+    problems = check_shapes(platform)
+    if problems:
+        raise InputError(problems)
     cluster = build_cluster(hardware, timings=timings) if hardware is not None else boundless(platform)
     placement = place_platform(platform, cluster, seed=seed, timings=timings)
     return Standing(platform, build_graph(platform), cluster, placement, hardware is not None)

@@ -60,8 +60,10 @@ def check_tree(
     else:
         _print_findings(remaining, waived)
         if missing := standing.platform.rendered.missing:
-            said = f"{len(missing)} chart{'s' if len(missing) > 1 else ''}, remote files or others"
-            typer.echo(f"{said} could not be read: what they might hold is not called missing")
+            said = (
+                f"{len(missing)} {'thing' if len(missing) == 1 else 'things'} (charts, remote files) could not be read"
+            )
+            typer.echo(f"{said}: what they might hold is not called missing for sure")
         if not standing.hardware_known:
             typer.echo("no hardware was named (--nodes or --scenario): nothing was checked about nodes")
     return remaining
