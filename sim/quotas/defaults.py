@@ -22,7 +22,7 @@ from sim.platform.workloads import first_ordinal, make_pod
 
 SMALL_REQUEST = {CPU: "10m", MEMORY: "32Mi"}
 SMALL_LIMIT = {CPU: "100m", MEMORY: "128Mi"}
-"""What a container gets that states nothing: enough for a helper that copies files (assumed)."""
+"""What a container gets that states nothing: enough to copy some files (assumed)."""
 
 
 @dataclass(frozen=True)
