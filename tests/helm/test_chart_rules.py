@@ -366,6 +366,40 @@ def test_small_operators_have_the_names_and_ports_of_their_templates() -> None:
     assert dragonfly["spec"]["selector"]["matchLabels"]["control-plane"] == "controller-manager"
 
 
+def references(manifest: dict[str, Any]) -> set[tuple[str, str]]:
+    """Kind and name of what the volumes of a workload's pods need."""
+    spec = manifest.get("spec") or {}
+    template = spec.get("template") or spec.get("jobTemplate", {}).get("spec", {}).get("template") or {}
+    fields = {
+        "configMap": ("ConfigMap", "name"),
+        "secret": ("Secret", "secretName"),
+        "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
+    }
+    return {
+        (kind, volume[source][field])
+        for volume in template.get("spec", {}).get("volumes") or []
+        for source, (kind, field) in fields.items()
+        if source in volume and not volume[source].get("optional")
+    }
+
+
+@pytest.mark.parametrize("name", sorted(set(model_names()) - {"app-template"}))
+def test_a_model_makes_every_object_that_its_volumes_need(name: str) -> None:
+    """Without this a tree that installs the chart is told of a ConfigMap that the chart itself brings."""
+    model = load_model(name)
+    assert model is not None
+    found = made(model.chart)
+    needed = set().union(*(references(manifest) for manifest in found.values()))
+    assert needed <= set(found)
+
+
+def test_homepage_and_fluent_bit_make_their_configuration_unless_another_is_named() -> None:
+    assert ("ConfigMap", "homepage") in made("homepage")
+    assert ("ConfigMap", "homepage") not in made("homepage", "config: {useExistingConfigMap: own}")
+    assert ("ConfigMap", "fluent-bit") in made("fluent-bit")
+    assert ("ConfigMap", "fluent-bit") not in made("fluent-bit", "existingConfigMap: own")
+
+
 def test_the_language_of_models_takes_alternatives_products_lists_and_quoted_keys() -> None:
     values = {"n": 1024, "own": {"a": 1}, "list": [{"name": "x", "port": 1}], "params": {"a.b": True}}
     scope = Scope(values)
