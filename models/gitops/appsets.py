@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from models.errors import InputError
 from models.gitops.folders import Tree
 from models.gitops.gotemplate import TemplateError, expand_template
 from models.gitops.repository import is_this_repository
+from models.kustomize.patterns import compile_pattern
 from models.objects import KubeObject, Missing, Rendered, dig
 from models.operators.make import items, mapping, maps
 from models.render import walk
@@ -30,7 +32,7 @@ _UNKNOWABLE = {
     "pullRequest": "the open pull requests of a repository",
     "scmProvider": "the repositories of an organisation",
 }
-MAX_ELEMENTS = 5_000
+MAX_ELEMENTS = 1_000
 """Most parameter sets that one generator may produce."""
 
 Values = dict[str, Any]
@@ -143,6 +145,8 @@ def _generate(state: _Set, generator: Mapping[str, Any], outer: Mapping[str, Any
     selector = generator.get("selector")
     if isinstance(selector, dict):
         elements = [element for element in elements if _selected(selector, element)]
+    if len(elements) > MAX_ELEMENTS:
+        state.lacks(f"{kind} generator", f"it produces more than {MAX_ELEMENTS} elements; the others are left out")
     return elements[:MAX_ELEMENTS]
 
 
@@ -198,9 +202,8 @@ def _matrix(state: _Set, generators: list[Any]) -> list[Values]:
     for left in _generate(state, generators[0], {}):
         found += [merge_values(left, right) for right in _generate(state, generators[1], left)]
         if len(found) > MAX_ELEMENTS:
-            state.lacks("matrix generator", f"it produces more than {MAX_ELEMENTS} elements")
             break
-    return found[:MAX_ELEMENTS]
+    return found
 
 
 def _merge(state: _Set, settings: Mapping[str, Any]) -> list[Values]:
@@ -260,10 +263,18 @@ def _files(tree: Tree) -> Iterator[Path]:
 
 def _glob(path: str, pattern: str) -> bool:
     """Go's ``path.Match``, with ``**`` for any number of segments; ``*`` does not cross a slash."""
-    if pattern.count("*") > 20:
-        return False
+    return _glob_matcher(pattern)(path)
+
+
+@lru_cache(maxsize=256)
+def _glob_matcher(pattern: str) -> Callable[[str], bool]:
     text = re.escape(pattern.strip("/")).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*")
-    return re.fullmatch(text.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"), path) is not None
+    text = text.replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    if pattern.count("*") > 4:
+        # where Python's engine could take exponential time
+        return compile_pattern(f"^{text}$").search
+    found = re.compile(text)
+    return lambda path: found.fullmatch(path) is not None
 
 
 def _path_facts(folder: str) -> Values:
