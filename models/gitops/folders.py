@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class Tree:
 
     repository: Path
     charts: ChartSource
+    read: dict[Path, Rendered] = field(default_factory=dict, repr=False, compare=False)
 
     def folder(self, path: str) -> Path | None:
         """The folder (or file) of that path from the repository's root, or None when it is not there."""
@@ -79,7 +80,14 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def read_file(tree: Tree, file: Path) -> Rendered:
-    """The objects of one file; a file that cannot be read is listed as missing."""
+    """The objects of one file, read once; a file that cannot be read is listed as missing."""
+    known = tree.read.get(file)
+    if known is None:
+        known = tree.read[file] = _read_file(tree, file)
+    return known
+
+
+def _read_file(tree: Tree, file: Path) -> Rendered:
     name = display_path(file, tree.repository)
     try:
         found = objects_of(read_documents(file, display=name), name)
