@@ -23,7 +23,8 @@ program = Program(
 )
 engine = CompiledEngine(program, seed=1, log=True)
 engine.advance(5.0)
-print([entry[4] for entry in engine.request_log()], sum(kernel.advance.stats.cache_hits.values()), len(kernel.advance.signatures))
+hits = sum(kernel.advance.stats.cache_hits.values())
+print([entry[4] for entry in engine.request_log()], hits, len(kernel.advance.signatures))
 """
 
 
