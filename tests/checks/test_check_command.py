@@ -143,7 +143,7 @@ def test_reference_platform_has_no_finding_that_is_not_accepted(
     assert not any(item["severity"] == str(Severity.ERROR) for item in content["accepted"])
 
 
-@pytest.mark.parametrize("part", ["argocd", "htpc", "infra", "monitoring", "utils"])
+@pytest.mark.parametrize("part", ["htpc", "infra", "utils"])
 def test_a_part_of_the_reference_platform_alone_raises_no_error(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     tree = ROOT / "scenarios" / "homelab" / "overlays" / "production" / part
     content = as_json(capsys, str(tree), "--nodes", "3xm920q:server")
