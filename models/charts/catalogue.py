@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from models.catalog.store import Entry, load_yaml
 from models.charts import apptemplate, parts
@@ -25,6 +25,10 @@ from models.kustomize.charts import ChartRequest
 from models.objects import Manifest
 
 _FOLDER = "charts"
+
+
+PARTS = frozenset({"app-template", "claim", "include", "ingress", "monitor", "object", "routes", "service", "workload"})
+"""What a part of a model may make."""
 
 
 class UnreadableValuesError(Exception):
@@ -55,6 +59,14 @@ class ChartModel(Entry):
     before: dict[str, dict[str, Any]] = Field(default_factory=dict)
     facts: dict[str, Any] = Field(default_factory=dict)
     objects: list[dict[str, Any]] = Field(default_factory=list)
+
+    @field_validator("objects")
+    @classmethod
+    def _every_part_makes_something(cls, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for part in parts:
+            if not PARTS & part.keys():
+                raise ValueError(f"a part has none of {', '.join(sorted(PARTS))}: {', '.join(part)}")
+        return parts
 
     def fits(self, repo: str, version: str) -> bool:
         """Whether the model speaks of the chart from that repository and of that version, as far as they are known."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from models.charts import load_model, model_chart, model_names
+from models.charts.catalogue import ChartModel
 from models.charts.scope import Scope
 from models.kustomize.charts import ChartRequest
 
@@ -414,3 +416,8 @@ def test_most_models_say_with_which_templates_they_were_compared() -> None:
     models = [load_model(name) for name in model_names()]
     unverified = {model.chart for model in models if model is not None and not model.verified}
     assert unverified == {"gha-runner-scale-set"}
+
+
+def test_a_part_that_would_make_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="a part has none of"):
+        ChartModel(chart="x", version="1", source="-", hides="-", objects=[{"manifest": {"kind": "Pod"}}])
