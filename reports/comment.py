@@ -408,7 +408,7 @@ def _simulated(difference: Difference, caps: Caps) -> str:
     rows = difference.simulated
     if not rows or not caps.routes:
         return ""
-    different = [row for row in rows if row.difference]
+    different = [row for row in rows if row.difference != 0]
     body = f"{_count(len(rows) - len(different), 'measure')} equal on both sides in every replication."
     if different:
         heads = ("", "route", "measure", "before", "after", "difference", "variance removed")

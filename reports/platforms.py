@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.catalog import Timings
+from models.documents import read_documents
 from models.errors import InputError, Problem, RenderError, Where
 from models.findings import Finding
 from models.objects import KubeObject, ObjectKey, Rendered
-from models.render import discover_roots
+from models.render import discover_roots, kustomization_file
 from models.scenario import Cluster
 from reports.commands.check import find_accepted
 from reports.commands.inspect import read_paths
@@ -48,6 +49,11 @@ class _Reading:
     renderer: str
     platforms: dict[str, Rendered] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """As if nothing had been read."""
+        self.platforms.clear()
+        self.problems.clear()
 
     def read(self, name: str, trees: Sequence[str]) -> None:
         """Render the trees that exist as one platform."""
@@ -105,26 +111,64 @@ def _side(reading: _Reading) -> Side:
 
 def _read_all(base: _Reading, head: _Reading) -> None:
     """Every root: as one platform, or each group of roots that does not declare a workload twice."""
-    for reading in (base, head):
-        reading.read("", ["."])
-    if not any(_repeated(one) for reading in (base, head) for one in reading.platforms.values()):
-        return
-    for reading in (base, head):
-        reading.platforms.clear()
-        reading.problems.clear()
     roots = sorted({root for reading in (base, head) for root in _roots(reading.source)})
+    # Reading twice is only slow, so a guess is good enough for which way to try first.
+    if not _share_a_base(head.source, roots) and _read_whole(base, head):
+        return
     rendered: list[dict[str, Rendered]] = []
     for reading in (base, head):
+        reading.forget()
         alone = _Reading(reading.source, reading.fetch, reading.renderer)
         for root in roots:
             alone.read(root, [root])
         reading.problems += alone.problems
         rendered.append(alone.platforms)
-    for group in _groups(roots, rendered):
+    groups = _groups(roots, rendered)
+    if len(groups) < 2:
+        base.forget()
+        head.forget()
+        _read_whole(base, head)
+        return
+    for group in groups:
         for reading, known in zip((base, head), rendered, strict=True):
             present = [known[root] for root in group if root in known]
             if present:
                 reading.platforms[" + ".join(group)] = _together(present)
+
+
+def _read_whole(base: _Reading, head: _Reading) -> bool:
+    """Read all roots of both sides as one platform; false when they declare some workload twice."""
+    for reading in (base, head):
+        reading.read("", ["."])
+    return not any(_repeated(one) for reading in (base, head) for one in reading.platforms.values())
+
+
+def _share_a_base(source: Source, roots: Sequence[str]) -> bool:
+    """Whether two of the roots refer to one folder of resources: probably two environments of the same workloads."""
+    seen: set[Path] = set()
+    for root in roots:
+        own: set[Path] = set()
+        _resources_of(source.start / root, own)
+        if seen & own:
+            return True
+        seen |= own
+    return False
+
+
+def _resources_of(folder: Path, found: set[Path]) -> None:
+    """Every folder that a kustomization lists among its resources, and that those list."""
+    file = kustomization_file(folder)
+    try:
+        documents = read_documents(file) if file is not None else []
+    except InputError:
+        return
+    value = documents[0].value if documents else None
+    listed = value.get("resources") if isinstance(value, dict) else None
+    for item in listed if isinstance(listed, list) else ():
+        inner = (folder / item).resolve() if isinstance(item, str) and "://" not in item else folder
+        if inner not in found and inner != folder.resolve() and inner.is_dir():
+            found.add(inner)
+            _resources_of(inner, found)
 
 
 def _roots(source: Source) -> Iterator[str]:
@@ -173,10 +217,9 @@ def _together(rendered: Sequence[Rendered]) -> Rendered:
 
 def _part(name: str, base: _Reading, head: _Reading, hardware: Hardware) -> Part:
     one, two = base.platforms.get(name), head.platforms.get(name)
-    after = _stand(two, head, hardware)
     if one is not None and two is not None and _equal(one, two):
-        return Part(name, after, after)
-    before = _stand(one, base, hardware)
+        return Part(name, None, None)
+    before, after = _stand(one, base, hardware), _stand(two, head, hardware)
     return Part(name, before, after, _checked(before, base), _checked(after, head))
 
 

@@ -114,6 +114,7 @@ def _make(wanted: Wanted) -> Difference:
             notes=notes,
             command=_command(wanted, sides),
             version=_version(),
+            hardware_known=hardware.nodes is not None,
         )
 
 

@@ -36,9 +36,10 @@ T = TypeVar("T", Change, Outcome, Use)
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One platform on both sides. base, head: at rest; None where it is absent or cannot be rendered.
+    """One platform on both sides.
 
-    name: "" when it is the only one. base_findings, head_findings: what the checks say and nobody has accepted.
+    base, head: at rest; None where it is absent or cannot be rendered, both None when they render to the same. name: ""
+    when it is the only one. base_findings, head_findings: what the checks say and nobody has accepted.
     """
 
     name: str
@@ -90,6 +91,7 @@ def compare(
     notes: Sequence[str] = (),
     command: str = "",
     version: str = "",
+    hardware_known: bool = False,
 ) -> Difference:
     """The difference of every part, as one. A side with ``problems`` could not be rendered: that is the verdict."""
     different = [part for part in parts if not part.same]
@@ -109,7 +111,7 @@ def compare(
         tuple(simulated),
         _fix(different, outcomes),
         tuple(part.name for part in different if part.name),
-        any(side is not None and side.hardware_known for part in parts for side in (part.base, part.head)),
+        hardware_known,
         tuple(notes),
         command,
         version,
@@ -285,6 +287,11 @@ def _first(problems: Sequence[Problem]) -> str:
 
 def _one(item: Outcome) -> str:
     """One verdict in words, with its number."""
+    platform = f" ({item.platform})" if item.platform else ""
+    return _words(item) + platform
+
+
+def _words(item: Outcome) -> str:
     if item.amount and item.namespace and " on " not in item.amount:
         return f"{item.sentence}: {item.namespace} needs {item.amount}"
     return f"{item.sentence}: {item.amount or item.reason}" if item.amount or item.reason else item.sentence

@@ -135,11 +135,8 @@ def test_shortening_goes_in_a_fixed_order_and_cuts_the_changes_first() -> None:
 
 def test_worst_case_of_everything_long_still_fits() -> None:
     long = "x" * 5_000
-    text = render_comment(
-        huge(),
-    )
     worst = replace(
-        huge(),
+        huge(2_000),
         headline=long,
         command=long,
         outcomes=tuple(outcome(n, sentence=long, amount=long, subject=f"{n}{long}") for n in range(300)),
@@ -150,7 +147,6 @@ def test_worst_case_of_everything_long_still_fits() -> None:
     assert len(shorter.encode("utf-16-le")) // 2 <= COMMENT_LIMIT
     assert shorter.startswith("**❌ xxxx")
     assert shorter.endswith(f"{MARKER}\n")
-    assert len(text) != len(shorter)
 
 
 def test_table_has_eight_rows_at_most_worst_first() -> None:
