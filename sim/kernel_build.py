@@ -5,7 +5,7 @@ and turned into machine code: what is called from ten places is optimised ten ti
 from Python, so within :func:`one_module` the other libraries stay as they were lowered, and are linked and optimised
 once, with the entry point. There they are private to the module, so that LLVM inlines what has a single caller.
 
-This relies on the inside of numba (``numba.core.codegen``, checked with 0.60 to 0.68). Where that looks different,
+This relies on the inside of numba (``numba.core.codegen``, checked with 0.68). Where that looks different,
 numba compiles in its own way: the same results, later.
 """
 

@@ -16,7 +16,7 @@ from models.helm.engine import EngineError, engine_name, render_chart
 from models.helm.fetch import fetch_chart, sha256
 from models.helm.find import base_name, cache_folder, cached_archive, find_chart
 from models.helm.lock import Lock
-from models.kustomize.charts import ChartRequest
+from models.kustomize.charts import Approximate, ChartRequest
 from models.objects import KubeObject, Manifest, Missing, Origin, Rendered
 
 
@@ -50,7 +50,7 @@ class ChartSource:
         if made is None:
             return None
         self._modelled.setdefault(request.origin, []).append((request, made))
-        return made.objects
+        return Approximate(made.objects)
 
     def _model(self, request: ChartRequest) -> Modelled | None:
         try:

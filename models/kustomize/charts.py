@@ -64,6 +64,10 @@ ChartRenderer = Callable[[ChartRequest], list[Manifest] | None]
 """Renders a chart; None when it cannot be had."""
 
 
+class Approximate(list[Manifest]):
+    """What stands in for a chart that cannot be had: the real one may make more, and other names."""
+
+
 def chart_request(
     chart: Mapping[str, Any], globals_: Mapping[str, Any], base: Path, files: Files, where: Where
 ) -> ChartRequest:

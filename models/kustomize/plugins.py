@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import Problem, RenderError, Where
-from models.kustomize.charts import chart_request, manifests_of
+from models.kustomize.charts import Approximate, chart_request, manifests_of
 from models.kustomize.fieldspecs import FieldSpec, spec_from
 from models.kustomize.generators import generate
 from models.kustomize.images import set_images, set_replicas
@@ -159,6 +159,7 @@ def inflate(
     if objects is None:
         state.lacks_chart(request)
         return []
+    state.approximate |= isinstance(objects, Approximate)
     return [Resource(tree, request.origin) for tree in manifests_of(objects, request)]
 
 

@@ -22,11 +22,15 @@ MAX_OBJECTS = 300_000
 
 @dataclass
 class BuildState:
-    """The files, the chart renderer, what is missing so far, and the schema in force."""
+    """The files, the chart renderer, what is missing so far, and the schema in force.
+
+    ``approximate``: a chart's objects were made by a model, so that a patch may name one that is not among them.
+    """
 
     files: Files
     charts: ChartRenderer | None = None
     missing: list[Missing] = field(default_factory=list)
+    approximate: bool = False
     schema: Schema = field(default_factory=builtin_schema)
     schema_chosen: bool = False
     build_metadata: tuple[str, ...] = ()
@@ -84,12 +88,19 @@ class BuildState:
             hides = f"what {where.field or 'this step'} adds or changes"
             self.lacks("remote", error.name, Origin(where.file, where.line), "it is on the network", hides)
         except AbsentError as error:
-            if not self.missing:
+            if not self.partial:
                 raise
+            kind = self.missing[0].kind if self.missing else "chart"
             for problem in error.problems:
                 origin = Origin(problem.where.file, problem.where.line)
                 what = f"what {problem.where.field or 'this step'} changes"
-                self.lacks(self.missing[0].kind, what, origin, f"{problem.what} (something else is missing)")
+                why = "something else is missing" if self.missing else "a chart is modelled"
+                self.lacks(kind, what, origin, f"{problem.what} ({why})")
+
+    @property
+    def partial(self) -> bool:
+        """Whether an object may be absent because something is missing, or because a chart is only modelled."""
+        return bool(self.missing) or self.approximate
 
     def lacks(self, kind: str, what: str, origin: Origin, reason: str, hides: str = "") -> None:
         """Note something that cannot be had, once."""

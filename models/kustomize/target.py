@@ -249,7 +249,7 @@ class Target:
             try:
                 absorb(gathered.resources, item, where)
             except AbsentError:
-                if not self.state.missing:
+                if not self.state.partial:
                     raise
                 # what it is to be merged with is missing; its own part is better than nothing
                 gathered.resources.append_all([item])

@@ -191,3 +191,23 @@ def test_an_umbrella_chart_brings_its_own_objects_and_models_of_what_it_does_not
         ("reflector", True),
         ("unheard-of", False),
     ]
+
+
+def test_a_patch_of_what_only_the_real_chart_makes_leaves_every_model_in_place(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(
+        "helmCharts:\n"
+        "- {name: metrics-server, repo: https://kubernetes-sigs.github.io/metrics-server/, version: 3.12.2}\n"
+        "- {name: reloader, repo: https://stakater.github.io/stakater-charts, version: 1.2.0}\n"
+        "patches:\n"
+        "- patch: |-\n"
+        "    apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: only-the-chart-has-it}\n    data: {a: b}\n"
+    )
+    rendered = render_whole(overlay, repository=tmp_path)
+    assert {"metrics-server", "reloader-reloader"} <= {
+        item.name for item in rendered.objects if item.kind == "Deployment"
+    }
+    (absent,) = [entry for entry in rendered.missing if "only-the-chart-has-it" in entry.reason]
+    assert "a chart is modelled" in absent.reason
+    assert absent.origin.file == "overlay/kustomization.yaml"

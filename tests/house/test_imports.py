@@ -15,7 +15,7 @@ PACKAGES = ("models", "sim", "reports")
 FORBIDDEN = {"models": {"sim", "reports", "stowplan"}, "sim": {"reports", "stowplan"}, "reports": {"stowplan"}}
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 HEAVY = ("numpy", "pandas", "networkx", "matplotlib", "numba", "scipy")
-NUMBA_HOMES = {"sim/kernel.py", "sim/kernel_cache.py"}
+NUMBA_HOMES = {"sim/kernel.py", "sim/kernel_build.py"}
 WITHOUT_CLOCK_OR_CHANCE = {"random", "secrets", "simpy", "numba", "time"}
 
 
