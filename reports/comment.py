@@ -216,10 +216,8 @@ def _groups(outcomes: Sequence[Outcome]) -> list[_Group]:
         key: tuple[object, ...] = (item.news, item.kind, item.severity, item.platform)
         if item.kind == "finding":
             key += (item.code,)
-        elif item.amount:
-            key += (item.subject,)
-        else:
-            key += (item.namespace, item.reason, item.never_finishes) if item.kind != "loss" else ()
+        elif item.kind != "loss":
+            key += (item.namespace, item.amount or item.reason, item.never_finishes)
         found.setdefault(key, []).append(item)
     return [_Group(tuple(members)) for members in found.values()]
 

@@ -197,8 +197,6 @@ def _count(metric: str, limit: str, one: int, two: int, held: bool, held_before:
 
 
 def _is(item: Outcome, kind: str) -> bool:
-    if kind == "refused" and item.kind == "quota":
-        return item.severity is Severity.ERROR
     return item.kind == kind or (kind == "stuck" and item.never_finishes)
 
 

@@ -18,7 +18,7 @@ from models.objects import KubeObject
 from models.platform import Workload
 from models.rules.quantity import Quantity, parse_quantity
 from models.rules.rollout import max_surge, strategy_of
-from sim.checks import REFUSALS, WAITING
+from sim.checks.look import Look
 from sim.compare.difference import Outcome, worst
 from sim.compare.usage import Key, Row, needs, share_of
 from sim.placement import PlacedPod, Unplaced
@@ -61,7 +61,7 @@ def facts(
         found.update({("loss", item.subject): item for item in _losses(running)})
     told: Counter[Identity] = Counter()
     for finding in findings:
-        same = next((key for key, item in found.items() if _says_the_same(finding, item)), None)
+        same = _told_by(found, finding)
         if same is not None:
             found[same] = _enriched(found[same], finding)
             continue
@@ -126,10 +126,12 @@ def _quota_amount(message: str) -> tuple[str, float | None]:
 
 
 def _refused(standing: Standing) -> Iterator[Outcome]:
-    for workload, pods in _waiting(standing, "refused"):
-        who = workload.name if len(pods) == 1 else f"{len(pods)} pods of {workload.name}"
-        verb = "is refused at its next restart" if len(pods) == 1 else "are refused at their next restart"
-        yield _outcome(workload, "refused", "RESTART-REFUSED", f"{who} {verb}", pods[0].message)
+    """Workloads whose pods the API server refuses when one is created again while everything else runs."""
+    for restart in Look(standing).restarts.values():
+        workload = restart.workload
+        if restart.message and workload.controller not in ("Job", "CronJob"):
+            sentence = f"{workload.name} is refused at its next restart"
+            yield _outcome(workload, "refused", "RESTART-REFUSED", sentence, restart.message)
 
 
 def _exceeded(running: Standing) -> Iterator[Outcome]:
@@ -284,7 +286,24 @@ def _waiting(standing: Standing, state: str) -> Iterator[tuple[Workload, list[Pl
         yield standing.workloads[identifier], pods
 
 
-_ABOUT = {"stuck": ("ROLLOUT-STUCK",), "refused": (*REFUSALS, *WAITING, "ROLLOUT-STUCK")}
+_ABOUT: Mapping[str, tuple[str, ...]] = {
+    "stuck": ("ROLLOUT-STUCK",),
+    "refused": (
+        "RESTART-REFUSED",
+        "QUOTA-UNSPECIFIED",
+        "QUOTA-EXCEEDED",
+        "LIMITRANGE-REFUSED",
+        "PRIORITYCLASS-MISSING",
+        "ROLLOUT-STUCK",
+    ),
+}
+"""Codes of the checks that say the same as a fact of that kind about the same subject."""
+
+
+def _told_by(found: Mapping[Identity, Outcome], finding: Finding) -> Identity | None:
+    """The fact that says already what the finding says; of several that of the kind the code is about."""
+    same = [key for key, item in found.items() if key[0] != "finding" and _says_the_same(finding, item)]
+    return min(same, key=lambda key: found[key].code != finding.code, default=None)
 
 
 def _says_the_same(finding: Finding, item: Outcome) -> bool:
@@ -293,7 +312,7 @@ def _says_the_same(finding: Finding, item: Outcome) -> bool:
         return False
     if finding.code in _ABOUT.get(item.kind, ()):
         return True
-    return bool(item.reason) and item.kind != "finding" and any(item.reason in fact for fact in finding.evidence)
+    return bool(item.reason) and any(item.reason in fact for fact in finding.evidence)
 
 
 def _enriched(item: Outcome, finding: Finding) -> Outcome:

@@ -102,6 +102,11 @@ def test_unstated_init_container_is_refused_at_its_restart(
     assert patched == [{"name": "fix-permissions", "resources": {"requests": {"cpu": "700m"}}}]
 
 
+def render_comment_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """The comment on the work tree against main."""
+    return run(capsys, "--base", "main", "--format", "comment")[1]
+
+
 def test_quota_below_what_runs_refuses_whatever_restarts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,7 +114,13 @@ def test_quota_below_what_runs_refuses_whatever_restarts(
     found = report(capsys, "--base", "main")
     sentences = [(item["sentence"], item["amount"]) for item in found["outcomes"] if item["news"] == "new"]
     assert sentences[0] == ("jellyfin's rollout will never finish", "2.7 of 1.5 requests.cpu")
-    assert ("whatever restarts in htpc is refused", "1.7 of 1.5 requests.cpu") in sentences
+    assert sentences[1:] == [
+        ("sonarr's rollout will never finish", "1.7 of 1.5 requests.cpu"),
+        ("jellyfin is refused at its next restart", "1.7 of 1.5 requests.cpu"),
+        ("sonarr is refused at its next restart", "1.7 of 1.5 requests.cpu"),
+        ("whatever restarts in htpc is refused", "1.7 of 1.5 requests.cpu"),
+    ]
+    assert "| ❌ | **jellyfin and sonarr are refused at their next restart** |" in render_comment_of(capsys)
 
 
 @pytest.mark.parametrize(
