@@ -175,7 +175,9 @@ class Traffic(Frozen):
         default="poisson", description="law of the gaps between open arrivals"
     )
     variation: float = Field(default=1.0, ge=0, description="coefficient of variation of renewal gaps")
-    trace: str | None = Field(default=None, description="CSV file (arrivals: trace): time in seconds, optionally route and operation")
+    trace: str | None = Field(
+        default=None, description="CSV file (arrivals: trace): time in seconds, optionally route and operation"
+    )
     operations: tuple[Operation, ...] = Field(
         default=(), description="mix of operations; default: the mix of the app's profile"
     )
@@ -332,7 +334,9 @@ class Profile(Frozen):
 
     app: str | None = Field(default=None, description="use this catalogue profile")
     cpu_scale: float = Field(default=1.0, gt=0, description="multiplies every CPU demand")
-    workers: int | None = Field(default=None, ge=0, description="requests served at once per pod; 0: unlimited")
+    workers: Annotated[int, Field(ge=1)] | Literal["unlimited"] | None = Field(
+        default=None, description="requests served at once per pod: a number from 1 on, or unlimited"
+    )
     idle_cpu: str | None = Field(default=None, description="CPU used at rest, per pod")
     memory: str | None = Field(default=None, description="memory used at rest, per pod")
     image_size: Size | None = Field(default=None, description="what a node pulls before the first start")

@@ -116,12 +116,19 @@ def _demand(workload: Workload, apps: Apps, correction: Profile | None) -> Deman
         profile=profile,
         containers=tuple(containers),
         main=main,
-        workers=profile.workers if given.workers is None else given.workers,
+        workers=_workers(profile, given),
         cpu_scale=given.cpu_scale,
         startup_s=profile.startup_s if given.startup is None else given.startup,
         image_b=profile.image_mb * 1e6 if given.image_size is None else float(given.image_size),
         corrected=correction is not None,
     )
+
+
+def _workers(profile: AppProfile, given: Profile) -> int:
+    """Requests that a pod serves at once, 0 without a bound."""
+    if given.workers is None:
+        return profile.workers
+    return 0 if given.workers == "unlimited" else given.workers
 
 
 def _container(container: Mapping[str, Any], workload: Workload, apps: Apps, main: AppProfile) -> ContainerDemand:

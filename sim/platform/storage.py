@@ -15,6 +15,8 @@ LOCAL_PROVISIONERS = frozenset(
         "rancher.io/local-path",
         "cluster.local/local-path-provisioner",
         "openebs.io/local",
+        "local.csi.openebs.io",
+        "zfs.csi.openebs.io",
         "topolvm.io",
         "topolvm.cybozu.com",
         "k8s.io/minikube-hostpath",

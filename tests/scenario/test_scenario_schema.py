@@ -11,7 +11,7 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from models import scenario as schema
 from models.catalog import load_apps, load_hardware, load_timings
@@ -166,3 +166,10 @@ def test_a_timer_that_the_catalogue_does_not_have_is_near_matched() -> None:
     with pytest.raises(InputError) as caught:
         load_timings().with_overrides({"k8s.progress_deadlin": 5.0})
     assert "did you mean 'k8s.progress_deadline'?" in str(caught.value)
+
+
+def test_zero_workers_are_refused_and_unlimited_is_a_word() -> None:
+    assert schema.Profile.model_validate({"workers": "unlimited"}).workers == "unlimited"
+    assert schema.Profile.model_validate({"workers": 3}).workers == 3
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        schema.Profile.model_validate({"workers": 0})
