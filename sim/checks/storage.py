@@ -19,17 +19,6 @@ from sim.checks.look import Look, pod_field
 from sim.checks.patch import patch
 from sim.platform.storage import LOCAL_PROVISIONERS, network_source
 
-NODE_LOCAL: Final = LOCAL_PROVISIONERS | {
-    "zfs.csi.openebs.io",
-    "local.csi.openebs.io",
-    "hostpath.csi.k8s.io",
-    "lvm.topolvm.io",
-    "local.storage.kubevirt.io",
-    "kubevirt.io.hostpath-provisioner",
-    "directpv-min-io",
-}
-"""Provisioners whose volumes live on one node (their own documentation)."""
-
 _SHARED: Final = re.compile(r"nfs|smb|cifs|cephfs|glusterfs|efs|azurefile|file\.csi|filestore|juicefs|seaweedfs", re.I)
 _SYSTEM_PATHS: Final = re.compile(r"^/(dev|proc|sys|run|var/run|etc|lib|usr|boot|bin|sbin|var/log|var/lib/kubelet|$)")
 _REPLACE: Final = {"type": "Recreate", "rollingUpdate": None}
@@ -61,7 +50,7 @@ def storage_of(look: Look, claim: KubeObject) -> Storage:
         return _volume_storage(volume, pin.node if pin else "")
     provisioner = str(known.manifest.get("provisioner") or "") if known is not None else ""
     says = f"class {name} ({provisioner})" if provisioner else f"class {name or 'unknown'}"
-    if pin is not None or provisioner in NODE_LOCAL:
+    if pin is not None or provisioner in LOCAL_PROVISIONERS:
         return Storage("local", says, pin.node if pin else "")
     if not provisioner:
         return Storage("unknown", says, known=False)
