@@ -18,7 +18,7 @@ from models.gitops.folders import Tree, render_folder
 from models.gitops.overlay import lay_over
 from models.gitops.releases import Release, release_objects
 from models.gitops.repository import is_this_repository
-from models.gitops.substitute import DISABLED, substitute
+from models.gitops.substitute import DISABLED, Variables, substitute
 from models.objects import KubeObject, Missing, Origin, Rendered, dig, string_map
 from models.operators.make import mapping, maps
 
@@ -60,10 +60,11 @@ def kustomization_objects(tree: Tree, item: KubeObject, known: Known) -> Rendere
     found = lay_over(render_folder(tree, folder), fields, repository=tree.repository, base=folder, origin=item.origin)
     if not isinstance(item.spec.get("postBuild"), dict):
         return found
-    variables, complete = variables_of(item, known)
-    return Rendered(
-        tuple(_substituted(entry, variables, complete) for entry in found.objects), found.missing, found.roots
-    )
+    variables = variables_of(item, known)
+    if variables.complete and not variables.values and not variables.hidden:
+        # kustomize-controller leaves the texts alone when it has no variable at all.
+        return found
+    return Rendered(tuple(_substituted(entry, variables) for entry in found.objects), found.missing, found.roots)
 
 
 def _is_here(tree: Tree, item: KubeObject, source: Mapping[str, Any], path: str, known: Known) -> bool:
@@ -82,20 +83,26 @@ def _is_here(tree: Tree, item: KubeObject, source: Mapping[str, Any], path: str,
     return not several or path.strip("./") != ""
 
 
-def variables_of(item: KubeObject, known: Known) -> tuple[dict[str, str], bool]:
-    """The variables of ``postBuild``, and whether every source of them could be read; ``substitute`` wins."""
-    variables: dict[str, str] = {}
+def variables_of(item: KubeObject, known: Known) -> Variables:
+    """The variables of ``postBuild``; ``substitute`` wins, and an encrypted source gives names without values."""
+    values: dict[str, str] = {}
+    hidden: set[str] = set()
     complete = True
     for source in maps(item.get("spec", "postBuild", "substituteFrom")):
         found = _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""))
         if found is None:
             complete = complete and source.get("optional") is True
-            continue
-        data = _data(found)
-        complete = complete and not _encrypted(found)
-        variables.update({} if _encrypted(found) else data)
-    variables.update(string_map(item.get("spec", "postBuild", "substitute")))
-    return variables, complete
+        elif _encrypted(found):
+            names = {str(name) for field in ("data", "stringData") for name in mapping(found.get(field))}
+            hidden |= names
+            values = {name: value for name, value in values.items() if name not in names}
+        else:
+            data = {name: value.replace("\n", "") for name, value in _data(found).items()}
+            hidden -= data.keys()
+            values.update(data)
+    inline = string_map(item.get("spec", "postBuild", "substitute"))
+    values.update({name: value.replace("\n", "") for name, value in inline.items()})
+    return Variables(values, hidden - inline.keys(), complete)
 
 
 def _data(item: KubeObject) -> dict[str, str]:
@@ -118,10 +125,10 @@ def _encrypted(item: KubeObject) -> bool:
     return "sops" in item.manifest
 
 
-def _substituted(item: KubeObject, variables: Mapping[str, str], complete: bool) -> KubeObject:
+def _substituted(item: KubeObject, variables: Variables) -> KubeObject:
     if "disabled" in (item.labels.get(DISABLED), item.annotations.get(DISABLED)):
         return item
-    return KubeObject(substitute(item.manifest, variables, complete=complete), item.origin)
+    return KubeObject(substitute(item.manifest, variables), item.origin)
 
 
 def helm_release_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from models.gitops import render_whole, substitute
+from models.gitops import Variables, render_whole, substitute
 from models.objects import Rendered
 
 
@@ -57,15 +57,76 @@ def found(rendered: Rendered, kind: str, name: str) -> Any:
         ("${COUNT}", 3),
         ("n${COUNT}", "n3"),
         ("${ON}", True),
+        ("${NONE:=${HOST}}", "example.org"),
+        ("${NONE:-${EMPTY:=${HOST}}}.lan", "example.org.lan"),
+        ("${NONE:=a-${COUNT}-b}", "a-3-b"),
+        ("${HOST/./-}-production-tls", "example-org-production-tls"),
+        ("${HOST//e/E}", "ExamplE.org"),
+        ("${HOST^^}", "EXAMPLE.ORG"),
+        ("${HOST^}", "Example.org"),
+        ("${HOST%.*}", "example"),
+        ("${HOST##*.}", "org"),
+        ("${#HOST}", 11),
+        ("1${COUNT}", 13),
+        ("cost: 5$$", "cost: 5$"),
+        ("${not an expression} $x ${HOST}", "${not an expression} $x example.org"),
+        ("line\n${COUNT}", "line\n3"),
     ],
 )
 def test_substitution_follows_envsubst(text: str, expected: Any) -> None:
     variables = {"HOST": "example.org", "EMPTY": "", "COUNT": "3", "ON": "true"}
-    assert substitute({"key": [text]}, variables) == {"key": [expected]}
+    assert substitute({"key": [text]}, Variables(variables)) == {"key": [expected]}
 
 
 def test_unknown_variables_stay_when_a_source_cannot_be_read() -> None:
-    assert substitute("${A}-${B}", {"A": "1"}, complete=False) == "1-${B}"
+    assert substitute("${A}-${B}", Variables({"A": "1"}, complete=False)) == "1-${B}"
+
+
+def test_encrypted_variables_stay_readable_and_unset_ones_take_their_defaults() -> None:
+    variables = Variables({"APP": "echo"}, hidden={"DOMAIN"})
+    assert substitute("${SUB:-${APP}}.${DOMAIN}", variables) == "echo.${DOMAIN}"
+    assert substitute("${DOMAIN/./-}-tls", variables) == "${DOMAIN/./-}-tls"
+    assert substitute("${DOMAIN:=example.org}", variables) == "${DOMAIN:=example.org}"
+    assert substitute("x${NOBODY}", variables) == "x"
+
+
+def test_nested_and_growing_expressions_end() -> None:
+    variables = Variables({"A": "x" * 100_000})
+    assert substitute("${A:=" * 5_000, variables) == "${A:=" * 5_000
+    assert substitute("${A//x/" + "y" * 1_000 + "}", variables) == "x" * 100_000
+    assert substitute("${A}" * 1_000, variables) == "${A}" * 1_000
+    assert substitute("${A##" + "*x" * 50 + "z}", variables) == "x" * 100_000
+
+
+def test_sops_secrets_give_names_of_variables_but_no_values(tmp_path: Path) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vars", "namespace": "flux-system"}}
+    secret["stringData"] = {"DOMAIN": "ENC[AES256_GCM,data:abc,type:str]"}
+    secret["sops"] = {"version": "3.9.0", "mac": "ENC[AES256_GCM,data:abc,type:str]"}
+    post = {"substituteFrom": [{"kind": "Secret", "name": "vars"}], "substitute": {"APP": "echo"}}
+    write(
+        tmp_path,
+        {
+            "cluster/vars.sops.yaml": secret,
+            "cluster/apps.yaml": flux("apps", "./apps", postBuild=post),
+            "apps/app.yaml": config("${APP}", host="${SUB:=${APP}}.${DOMAIN}", log="${LEVEL:=info}"),
+        },
+    )
+    (tmp_path / ".git").mkdir()
+    data = found(render_whole(tmp_path / "cluster"), "ConfigMap", "echo").manifest["data"]
+    assert data == {"host": "echo.${DOMAIN}", "log": "info"}
+
+
+def test_a_post_build_without_any_variable_leaves_the_texts_alone(tmp_path: Path) -> None:
+    post = {"substituteFrom": [{"kind": "ConfigMap", "name": "nobody", "optional": True}]}
+    write(
+        tmp_path,
+        {
+            "cluster/apps.yaml": flux("apps", "./apps", postBuild=post),
+            "apps/app.yaml": config("app", path="${HOME}/x"),
+        },
+    )
+    (tmp_path / ".git").mkdir()
+    assert found(render_whole(tmp_path / "cluster"), "ConfigMap", "app").manifest["data"] == {"path": "${HOME}/x"}
 
 
 def test_a_kustomization_is_substituted_patched_and_put_into_its_namespace(tmp_path: Path) -> None:
