@@ -30,6 +30,16 @@ _FORBIDDEN = re.compile(r'^pods "[^"]*" is forbidden: ')
 _VARIES = re.compile(r"\d[\d.,]*\s?[A-Za-z%]*|-[a-z0-9]{8,10}-[a-z0-9]{5}\b|-[bcdfghjklmnpqrstvwxz2456789]{5}\b")
 """What may differ between two tellings of one finding: amounts, and generated parts of pod names."""
 
+CODES: Mapping[str, str] = {
+    "ROLLOUT-STUCK": "a rollout of the workload alone never finishes, or may get stuck",
+    "RESTART-REFUSED": "the API server refuses a pod of the workload that is created again",
+    "QUOTA-BELOW-USE": "a quota is below what runs: whatever restarts in the namespace is refused",
+    "QUOTA-PEAK": "a quota refuses pods at the peak of autoscalers, schedules, Jobs or a node loss",
+    "POD-PENDING": "a pod finds no node",
+    "NODE-LOSS": "a pod finds no place when a node is lost",
+}
+"""Codes of the facts; all other codes are those of the checks."""
+
 Identity = tuple[str, ...]
 
 _EPSILON = 1e-9
@@ -146,7 +156,7 @@ def _exceeded(running: Standing) -> Iterator[Outcome]:
             "new",
             "quota",
             Severity.ERROR,
-            "QUOTA-EXCEEDED",
+            "QUOTA-BELOW-USE",
             f"ResourceQuota {row.namespace}/{row.quota} {row.key}",
             row.namespace,
             row.namespace,

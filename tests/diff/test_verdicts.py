@@ -10,6 +10,7 @@ import pytest
 import repositories as repos
 
 from reports.cli import main
+from sim.compare.outcomes import CODES
 
 HPA = """\
 apiVersion: autoscaling/v2
@@ -107,6 +108,19 @@ def test_second_node_that_is_taken_away_shows_after_a_node_loss(compare: Any) ->
     )
     found = compare({"home/jellyfin.yaml": pinned}, "--nodes", "2xm920q:server")
     assert ("jellyfin finds no place when node-1 is lost", "") in new(found, "loss")
+
+
+def test_every_code_of_a_fact_is_raised_and_explained() -> None:
+    text = (repos.ROOT / "sim" / "compare" / "outcomes.py").read_text(encoding="utf-8")
+    assert set(CODES) == {
+        "ROLLOUT-STUCK",
+        "RESTART-REFUSED",
+        "QUOTA-BELOW-USE",
+        "QUOTA-PEAK",
+        "POD-PENDING",
+        "NODE-LOSS",
+    }
+    assert all(text.count(f'"{code}"') >= 2 and meaning for code, meaning in CODES.items())
 
 
 def test_without_nodes_nothing_is_said_about_nodes(compare: Any) -> None:
