@@ -1,7 +1,8 @@
 """CSV of a table (RFC 4180): a header of column names, CRLF line ends, values without units.
 
-An estimate is three columns: ``name``, ``name_low``, ``name_high``. None is an empty field, booleans are ``true`` and
-``false``, numbers are printed as in the JSON form.
+An estimate is four columns: ``name``, ``name_low``, ``name_high`` (empty: not bounded) and ``name_note``, the warning
+or the special method that belongs to it. None is an empty field, booleans are ``true`` and ``false``, numbers are
+printed as in the JSON form.
 """
 
 from __future__ import annotations
@@ -30,15 +31,16 @@ def _is_estimate(column: Column) -> bool:
 
 
 def _names(column: Column) -> tuple[str, ...]:
-    return (column.name, f"{column.name}_low", f"{column.name}_high") if _is_estimate(column) else (column.name,)
+    parts = ("", "_low", "_high", "_note") if _is_estimate(column) else ("",)
+    return tuple(f"{column.name}{part}" for part in parts)
 
 
 def _fields(value: Cell, column: Column) -> tuple[str, ...]:
     if not _is_estimate(column):
         return (_text(value),)
     if isinstance(value, Estimate):
-        return (_text(value.mean), _text(value.low), _text(value.high))
-    return (_text(value), "", "")
+        return (_text(value.mean), _text(value.low), _text(value.high), _text(value.note))
+    return (_text(value), "", "", "")
 
 
 def _text(value: Cell) -> str:

@@ -6,6 +6,8 @@ Used by every renderer, so that a number looks the same in the browser, in a pul
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from reports.document import Cell, Column, ColumnType, Estimate
 
@@ -110,24 +112,48 @@ def scalar(value: Cell, kind: ColumnType) -> str:
 
 
 def interval(value: Estimate, kind: ColumnType) -> str:
-    """The confidence interval of an estimate: ``99.1–99.4%``; "" when it has none (a single replication)."""
-    if not (math.isfinite(value.low) and math.isfinite(value.high)):
-        return ""
-    low, high = scalar(value.low, kind), scalar(value.high, kind)
+    """The confidence interval of an estimate: ``99.1–99.4%``; one bound alone when the other is not known.
+
+    "" when there is none (a single replication). Equal values say in how many replications they were observed.
+    """
+    low = scalar(value.low, kind) if math.isfinite(value.low) else ""
+    high = scalar(value.high, kind) if math.isfinite(value.high) else ""
+    if not low or not high:
+        return f"≥ {low}" if low else f"≤ {high}" if high else ""
     if low == high:
-        return f"always {high}" if value.low == value.high else f"≈ {high}"
+        return f"in all {value.n}" if value.low == value.high else f"≈ {high}"
     return f"{low} – {high}"
 
 
-def cell(value: Cell, column: Column) -> str:
-    """A cell as one line of text with its unit; an estimate with its interval in brackets."""
+def cell(value: Cell, column: Column, notes: Mapping[str, int] = MappingProxyType({})) -> str:
+    """A cell as one line of text with its unit; an estimate with its interval in brackets and its note's number."""
     text = scalar(value, column.type)
     if isinstance(value, Estimate):
-        bounds = interval(value, column.type)
-        return f"{text} ({bounds})" if bounds else f"{text} (no interval)"
+        return f"{text} ({interval(value, column.type) or 'no interval'}){note_mark(value, notes)}"
     if value is not None and column.name in UNITS:
         return f"{text}{UNITS[column.name]}"
     return text
+
+
+def estimate_notes(rows: Iterable[Iterable[Cell]]) -> dict[str, int]:
+    """The notes of the estimates in these rows, numbered from 1 in order of appearance."""
+    found: dict[str, int] = {}
+    for row in rows:
+        for value in row:
+            if isinstance(value, Estimate) and value.note:
+                found.setdefault(value.note, len(found) + 1)
+    return found
+
+
+def note_mark(value: Cell, notes: Mapping[str, int]) -> str:
+    """The number of an estimate's note, raised: ``¹``; "" when it has none."""
+    number = notes.get(value.note) if isinstance(value, Estimate) and value.note else None
+    return superscript(number) if number is not None else ""
+
+
+def superscript(number: int) -> str:
+    """A number as raised digits."""
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def with_unit(value: float | None, unit: str) -> str:

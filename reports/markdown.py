@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from models.findings import Finding, Severity
 from models.sight import LEGEND, MARKS
-from reports.document import Estimate, Lane, Report, Series, Table, Topology
-from reports.formats import NUMERIC, cell, duration, number, printable, with_unit
+from reports.document import Lane, Report, Series, Table, Topology
+from reports.formats import NUMERIC, cell, duration, estimate_notes, number, printable, superscript, with_unit
 from reports.sections import CHARTS, SECTIONS, other_charts, other_tables
 
 FOLD, CUT = 12, 40
@@ -240,12 +240,14 @@ def _tables(tables: Iterable[Table]) -> list[str]:
         heads = [escaped(column.title) for column in table.shown]
         right = [column.type in NUMERIC for column in table.shown]
         rows = []
+        numbers = estimate_notes(table.rows)
         for seen, row in table.marked_rows():
-            cells = [escaped(cell(value, column)) for value, column in zip(row, table.shown, strict=True)]
+            cells = [escaped(cell(value, column, numbers)) for value, column in zip(row, table.shown, strict=True)]
             cells[table.subject] = _marked(cells[table.subject], seen)
             rows.append(tuple(cells))
         parts.append(_folding(escaped(table.title), heads, rows, right, file=f"tables/{table.name}.csv"))
-        notes = [table.note, *_estimate_notes(table), *table.legend, table.hidden]
+        marked = [f"{superscript(number)} {note}" for note, number in numbers.items()]
+        notes = [table.note, *marked, *table.legend, table.hidden]
         parts += [f"<sub>{escaped(note)}</sub>" for note in notes if note]
     return parts
 
@@ -257,16 +259,6 @@ def _marked(content: str, seen: str) -> str:
 
 def _legend(*seen: str) -> list[str]:
     return [f"<sub>{mark} {escaped(LEGEND[key])}</sub>" for key, mark in MARKS.items() if key in seen]
-
-
-def _estimate_notes(table: Table) -> list[str]:
-    """The notes of estimates that deserve caution, with the row they belong to."""
-    return [
-        f"{row[0]}, {column.title}: {value.note}"
-        for row in table.rows
-        for value, column in zip(row, table.columns, strict=True)
-        if isinstance(value, Estimate) and value.note
-    ][:CUT]
 
 
 def _folding(

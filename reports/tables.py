@@ -9,8 +9,9 @@ from dataclasses import replace
 from models.rules.quantity import parse_quantity
 from models.sight import Seen, Sight, least
 from reports.document import Cell, Estimate, Table, make_table
+from sim.estimates import Interval
 from sim.findings import Evidence
-from sim.metrics import Interval, RouteMetrics, objectives_of, workload_uses
+from sim.metrics import RouteMetrics, objectives_of, workload_uses
 from sim.platform.log import Outage
 from sim.platform.simulation import NodeLoss
 from sim.program import Outcome

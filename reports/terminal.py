@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from rich.box import SIMPLE_HEAD
@@ -13,7 +14,18 @@ from rich.text import Text
 from models.findings import Finding, Severity
 from models.sight import MARKS
 from reports.document import Cell, Column, Estimate, Report, Table
-from reports.formats import EMPTY, NUMERIC, cell, interval, number, printable, scalar
+from reports.formats import (
+    EMPTY,
+    NUMERIC,
+    cell,
+    estimate_notes,
+    interval,
+    note_mark,
+    number,
+    printable,
+    scalar,
+    superscript,
+)
 
 FINDINGS, ROUTES = 6, 14
 """So many of each are printed; the rest is counted."""
@@ -75,23 +87,37 @@ def _print_routes(table: Table, console: Console) -> None:
     for position in places:
         column = table.shown[position]
         grid.add_column(column.title, justify="right" if column.type in NUMERIC else "left", overflow="fold")
-    for seen, row in islice(table.marked_rows(), ROUTES):
-        cells = [_cell_text(row[position], table.shown[position]) for position in places]
+    listed = list(islice(table.marked_rows(), ROUTES))
+    notes = estimate_notes([row[position] for position in places] for _, row in listed)
+    for seen, row in listed:
+        cells = [_cell_text(row[position], table.shown[position], notes) for position in places]
         cells[0] = Text.assemble(cells[0], f" {MARKS[seen]}") if seen in MARKS else cells[0]
         grid.add_row(*cells)
     _head(console, "Routes")
     console.print(Padding(grid, (0, 0, 0, 2)))
     if len(table.rows) > ROUTES:
         console.print(Padding(Text(f"and {len(table.rows) - ROUTES} more in the report", style="dim"), (0, 0, 0, 2)))
-    for line in (*table.legend, table.hidden):
+    marked = (f"{superscript(number)} {note}" for note, number in notes.items())
+    for line in (*marked, *_few_samples(table, places), *table.legend, table.hidden):
         if line:
             console.print(Padding(Text(printable(line), style="dim"), (0, 0, 0, 2)))
 
 
-def _cell_text(value: Cell, column: Column) -> Text:
+def _few_samples(table: Table, places: Sequence[int]) -> list[str]:
+    """How many rows have a note in a column that the screen has no room for: a p99 from a handful of requests."""
+    counts: dict[tuple[str, str], int] = {}
+    for _, row in table.marked_rows():
+        for position, value in enumerate(row):
+            if isinstance(value, Estimate) and value.note and position not in places:
+                key = (table.shown[position].title, value.note)
+                counts[key] = counts.get(key, 0) + 1
+    return [f"{title} of {count} of {len(table.rows)}: {note}" for (title, note), count in counts.items()]
+
+
+def _cell_text(value: Cell, column: Column, notes: Mapping[str, int]) -> Text:
     """A cell; the interval of an estimate stands below its mean."""
     if isinstance(value, Estimate):
-        bounds = interval(value, column.type) or "no interval"
+        bounds = (interval(value, column.type) or "no interval") + note_mark(value, notes)
         return Text.assemble(scalar(value, column.type), "\n", (bounds, "dim"))
     shown = printable(cell(value, column))
     return Text(shown, style="dim" if shown == EMPTY else "")

@@ -171,11 +171,28 @@ class EngineMeasures:
         rows = [index for index, (owner, _) in enumerate(self.series) if owner == route]
         return np.asarray(self.latency[rows, 0].sum(axis=0), dtype=np.int64)
 
-    def availability(self, route: int) -> float:
-        """Share of the ended requests of a route that were served or degraded (nan without any)."""
+    def route_outcomes(self, route: int) -> Ints:
+        """[9] requests of a whole route that ended, by :class:`Outcome`."""
         rows = [index for index, (owner, _) in enumerate(self.series) if owner == route]
-        ended = int(self.outcomes[rows].sum())
-        return float(self.outcomes[rows, :2].sum()) / ended if ended else math.nan
+        return np.asarray(self.outcomes[rows].sum(axis=0), dtype=np.int64)
+
+    def route_arrived(self, route: int) -> int:
+        """Requests of a whole route that arrived."""
+        return int(sum(self.arrived[index] for index, (owner, _) in enumerate(self.series) if owner == route))
+
+    def availability(self, route: int) -> float:
+        """Share of the requests of a route that were served or degraded (nan without any).
+
+        What a guard turned away on purpose (denied, rate limited) is neither a success nor a failure.
+        """
+        good, wanted = successes_of(self.route_outcomes(route))
+        return good / wanted if wanted else math.nan
+
+
+def successes_of(outcomes: Ints) -> tuple[int, int]:
+    """Of requests by outcome: how many were served or degraded, and how many got past the guards."""
+    good = int(outcomes[Outcome.SERVED] + outcomes[Outcome.DEGRADED])
+    return good, int(outcomes.sum() - outcomes[Outcome.DENIED] - outcomes[Outcome.RATE_LIMITED])
 
 
 _MAXIMA = frozenset({"pod_queue_max", "pod_memory_max"})

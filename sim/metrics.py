@@ -13,45 +13,15 @@ from models.platform import Workload
 from models.rules.quantity import bytes_of, cpu_millis
 from models.scenario import RouteObjective, Scenario
 from sim.demand import Demand, running_containers
-from sim.measures import EngineMeasures, bucket_middles, histogram_quantile, merge
+from sim.estimates import Interval, estimate, positive, quantile_estimate, share_estimate
+from sim.measures import EngineMeasures, bucket_middles, histogram_quantile, merge, successes_of
 from sim.program import Outcome
-from sim.statistics import student_interval
 from sim.study import Replication, Results, Study
 from sim.thresholds import Threshold, parse_threshold
 
 SUCCESSES = (Outcome.SERVED, Outcome.DEGRADED)
 GUARDED = (Outcome.DENIED, Outcome.RATE_LIMITED)
 """Answers that a middleware gives on purpose: neither a success nor a failure of the platform."""
-
-FEW = 300
-"""Below this many samples a p99 rests on fewer than three requests."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over replications with its Student confidence interval; ``n`` is the number of replications behind it."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    note: str = ""
-
-
-def estimate(values: Iterable[float], confidence: float, note: str = "") -> Interval | None:
-    """Mean and Student interval of one value per replication; nan values are left out, None without any.
-
-    One value gives an interval without width and says so.
-    """
-    kept = [value for value in values if not math.isnan(value)]
-    if not kept:
-        return None
-    if len(kept) == 1:
-        return Interval(kept[0], kept[0], kept[0], 1, "; ".join(filter(None, (note, "one replication: no interval"))))
-    found = student_interval(kept, confidence)
-    return Interval(
-        found.estimate, found.estimate - found.half_width, found.estimate + found.half_width, len(kept), note
-    )
 
 
 @dataclass(frozen=True)
@@ -81,32 +51,21 @@ def route_metrics(study: Study, results: Results, percentiles: Sequence[float] =
     run = study.scenario.spec.run
     out = []
     for index, route in enumerate(study.compiled.program.routes):
-        per = [_outcomes(item.measures, index) for item in results.replications]
-        counts = {outcome: int(sum(row[outcome] for row in per)) for outcome in Outcome}
-        arrived = sum(int(item.measures.arrived[_rows(item.measures, index)].sum()) for item in results.replications)
+        measured = [item.measures for item in results.replications]
+        per = [item.route_outcomes(index) for item in measured]
+        pairs = [successes_of(row) for row in per]
         wanted = dict.fromkeys((*percentiles, *_objective_percentiles(study.scenario, route)))
-        successes = sum(counts[outcome] for outcome in SUCCESSES)
-        latency: dict[float, Interval | None] = {}
-        for percentile in wanted:
-            note = f"from {successes} requests" if successes < FEW and percentile >= 99 else ""
-            latency[percentile] = estimate(
-                (
-                    histogram_quantile(item.measures.route_latency(index), percentile / 100)
-                    for item in results.replications
-                ),
-                run.confidence,
-                note,
-            )
+        histograms = [item.route_latency(index) for item in measured]
         logs = [item.log.routes.get(route) for item in results.replications]
         outages = [log.down_s(run.length) for log in logs if log is not None]
         out.append(
             RouteMetrics(
                 route=route,
-                rate_rps=arrived / (run.length * len(results.replications)),
-                availability=_share(estimate((_availability(row) for row in per), run.confidence)),
-                outage_s=_positive(estimate(outages, run.confidence)),
-                latency={key: _positive(value) for key, value in latency.items()},
-                counts=counts,
+                rate_rps=sum(item.route_arrived(index) for item in measured) / (run.length * len(measured)),
+                availability=share_estimate([good for good, _ in pairs], [of for _, of in pairs], run.confidence),
+                outage_s=positive(estimate(outages, run.confidence)),
+                latency={key: quantile_estimate(histograms, key / 100, run.confidence) for key in wanted},
+                counts={outcome: int(sum(row[outcome] for row in per)) for outcome in Outcome},
             )
         )
     return out
@@ -114,28 +73,6 @@ def route_metrics(study: Study, results: Results, percentiles: Sequence[float] =
 
 def _rows(measures: EngineMeasures, route: int) -> list[int]:
     return [position for position, (owner, _) in enumerate(measures.series) if owner == route]
-
-
-def _outcomes(measures: EngineMeasures, route: int) -> np.ndarray:
-    return np.asarray(measures.outcomes[_rows(measures, route)].sum(axis=0))
-
-
-def _availability(outcomes: np.ndarray) -> float:
-    """Share of the requests that got past the guards which were served or degraded; nan without any."""
-    wanted = int(outcomes.sum()) - sum(int(outcomes[item]) for item in GUARDED)
-    return sum(int(outcomes[item]) for item in SUCCESSES) / wanted if wanted else math.nan
-
-
-def _share(interval: Interval | None) -> Interval | None:
-    if interval is None:
-        return None
-    return Interval(interval.mean, max(interval.low, 0.0), min(interval.high, 1.0), interval.n, interval.note)
-
-
-def _positive(interval: Interval | None) -> Interval | None:
-    if interval is None:
-        return None
-    return Interval(interval.mean, max(interval.low, 0.0), interval.high, interval.n, interval.note)
 
 
 def _objective_percentiles(scenario: Scenario, route: str) -> list[float]:
@@ -223,12 +160,12 @@ def _observe(study: Study, results: Results, threshold: Threshold) -> float | No
         return max(downs) if threshold.aggregate == "max" else float(np.mean(downs))
     merged = merge([item.measures for item in results.replications])
     if threshold.metric == "http_reqs":
-        count = sum(int(merged.arrived[_rows(merged, index)].sum()) for index in chosen)
+        count = sum(merged.route_arrived(index) for index in chosen)
         return float(count) if threshold.aggregate == "count" else count / (length * merged.replications)
     if threshold.metric == "http_req_failed":
-        outcomes = sum((_outcomes(merged, index) for index in chosen), np.zeros(len(Outcome)))
-        availability = _availability(outcomes)
-        return None if math.isnan(availability) else 1 - availability
+        pairs = [successes_of(merged.route_outcomes(index)) for index in chosen]
+        good, wanted = sum(good for good, _ in pairs), sum(of for _, of in pairs)
+        return 1 - good / wanted if wanted else None
     return _duration(merged, chosen, threshold)
 
 
@@ -269,7 +206,7 @@ def node_uses(study: Study, results: Results) -> list[NodeUse]:
             for item in results.replications
         ]
         peaks = np.mean([item.measures.bin_node_cpu_s[index] for item in results.replications], axis=0)
-        cpu = _positive(estimate(shares, run.confidence))
+        cpu = positive(estimate(shares, run.confidence))
         load = cpu.mean if cpu is not None else 0.0
         machine = node.machine
         out.append(

@@ -80,6 +80,15 @@ def proportion_interval(successes: int, trials: int, confidence: float = 0.95) -
     return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0), confidence, trials)
 
 
+def excluded_share(trials: int, confidence: float = 0.95) -> float:
+    """The share of events that ``trials`` independent trials without any event exclude, one-sided (0 trials: 1).
+
+    Exactly 1 - (1 - confidence)^(1/trials), at 95 % close to 3/trials: the rule of three (Hanley and Lippman-Hand, "If
+    nothing goes wrong, is everything all right?", JAMA 249, 1983).
+    """
+    return 1.0 - (1.0 - confidence) ** (1.0 / trials) if trials else 1.0
+
+
 def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> Interval:
     """A quantile of independent values, from order statistics (David and Nagaraja, Order Statistics, 3rd ed., 7.1).
 
@@ -91,23 +100,40 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     count = len(data)
     if count == 0:
         return Interval(math.nan, -math.inf, math.inf, confidence, 0, "no values")
-    tail = (1.0 - confidence) / 2.0
-    below = bdtr(np.arange(count), count, q)  # P(at most k values lie below the quantile)
-    low = int(np.searchsorted(below, tail, side="right"))  # values that are surely below
-    high = int(np.searchsorted(below, 1.0 - tail))
+    low, high = order_ranks(count, q, confidence)
     return Interval(
         float(data[min(math.ceil(q * count), count) - 1]),
         float(data[low - 1]) if low >= 1 else -math.inf,
-        float(data[high]) if high < count else math.inf,
+        float(data[high - 1]) if high <= count else math.inf,
         confidence,
         count,
         tail_note(count, q),
     )
 
 
+def order_ranks(count: int, q: float, confidence: float = 0.95) -> tuple[int, int]:
+    """The ranks (1 to ``count``) of the two order statistics that enclose a quantile with at least ``confidence``.
+
+    0 or ``count`` + 1 where no value is surely on that side. The number of values below the quantile is binomial;
+    beyond nine standard deviations of it nothing is looked at.
+    """
+    tail = (1.0 - confidence) / 2.0
+    reach = 9.0 * math.sqrt(count * q * (1.0 - q)) + 9.0
+    first, last = max(0, math.floor(count * q - reach)), min(count, math.ceil(count * q + reach))
+    below = bdtr(np.arange(first, last), count, q)  # P(at most k values lie below the quantile)
+    low = first + int(np.searchsorted(below, tail, side="right"))  # values that are surely below
+    high = first + int(np.searchsorted(below, 1.0 - tail))
+    return low, high + 1
+
+
+def samples_needed(q: float) -> int:
+    """How many values a quantile wants, so that a few lie beyond it: 6 for the median, 60 for p95, 300 for p99."""
+    return math.ceil(round(TAIL_SAMPLES / min(q, 1.0 - q), 6))
+
+
 def tail_note(count: int, q: float) -> str:
     """A warning if a quantile rests on too few values beyond it, else empty: p99 wants 300."""
-    needed = math.ceil(round(TAIL_SAMPLES / min(q, 1.0 - q), 6))
+    needed = samples_needed(q)
     return f"p{100 * q:g} from {count} samples, {needed} needed" if count < needed else ""
 
 

@@ -36,8 +36,8 @@ from sim.platform.log import PlatformLog, Story
 from sim.platform.routes import dependencies_of
 from sim.platform.simulation import NodeLoss, PlatformSimulation, prepare_platform, survive_each_node
 from sim.platform.state import PodSim
+from sim.precision import known_well_enough
 from sim.program_checks import check_program
-from sim.statistics import precise_enough
 from sim.thresholds import check_thresholds
 
 SAMPLES = 60
@@ -215,7 +215,7 @@ def run(
         done.append(item)
         if progress is not None:
             progress(len(done), count)
-        if _known_well_enough(study, done):
+        if known_well_enough(study, done):
             break
     losses = _losses(study) if survival else ()
     return Results(tuple(done), losses)
@@ -231,18 +231,6 @@ def _replications(study: Study, count: int, workers: int, checkpoints: Checkpoin
         if checkpoints is not None:
             checkpoints.save(item)
         yield item
-
-
-def _known_well_enough(study: Study, done: Sequence[Replication]) -> bool:
-    """Whether the half-width of every route's availability is at most ``run.precision``."""
-    wanted, confidence = study.scenario.spec.run.precision, study.scenario.spec.run.confidence
-    if wanted is None:
-        return False
-    routes = range(len(study.compiled.program.routes))
-    return all(
-        precise_enough([item.measures.availability(route) for item in done], wanted, confidence=confidence)
-        for route in routes
-    )
 
 
 def _losses(study: Study) -> tuple[NodeLoss, ...]:

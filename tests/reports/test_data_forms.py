@@ -163,15 +163,19 @@ def test_the_schema_refuses_a_misspelt_column_of_a_declared_table() -> None:
         jsonschema.validate(plain, report_schema())
 
 
-def test_csv_has_three_columns_for_an_estimate_and_crlf_line_ends() -> None:
+def test_csv_has_four_columns_for_an_estimate_and_crlf_line_ends() -> None:
     columns = (
         Column("route", "Route", "text", ""),
         Column("p99_s", "p99", "estimate_s", ""),
         Column("held", "Held", "boolean", ""),
     )
-    rows = (('say "hi", or\nnot', Estimate(0.25, 0.2, 0.3, 9), True), (None, None, False))
+    rows = (
+        ('say "hi", or\nnot', Estimate(0.25, 0.2, math.inf, 9, "p99 from fewer than 300 samples"), True),
+        (None, None, False),
+    )
     assert table_csv(Table("t", "T", columns, rows)) == (
-        'route,p99_s,p99_s_low,p99_s_high,held\r\n"say ""hi"", or\nnot",0.25,0.2,0.3,true\r\n,,,,false\r\n'
+        "route,p99_s,p99_s_low,p99_s_high,p99_s_note,held\r\n"
+        '"say ""hi"", or\nnot",0.25,0.2,,p99 from fewer than 300 samples,true\r\n,,,,,false\r\n'
     )
 
 

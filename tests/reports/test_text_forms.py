@@ -191,4 +191,8 @@ def test_an_estimate_is_shown_with_its_interval_or_says_that_it_has_none() -> No
     column = Column("p95_s", "p95", "estimate_s", "")
     assert formats.cell(Estimate(0.25, 0.2, 0.3, 20), column) == "250 ms (200 ms – 300 ms)"
     assert formats.cell(Estimate(0.25, math.nan, math.nan, 1), column) == "250 ms (no interval)"
+    assert formats.cell(Estimate(0.25, 0.2, math.inf, 1), column) == "250 ms (≥ 200 ms)"
+    assert formats.cell(Estimate(0.25, -math.inf, 0.3, 1), column) == "250 ms (≤ 300 ms)"
+    assert formats.cell(Estimate(0.0, 0.0, 0.0, 3), column) == "0 s (in all 3)"
+    assert formats.cell(Estimate(0.25, 0.2, 0.3, 1, "few"), column, {"few": 12}) == "250 ms (200 ms – 300 ms)¹²"
     assert formats.cell(None, column) == "–"

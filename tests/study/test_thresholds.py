@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from sim.metrics import estimate
+from sim.estimates import estimate
 from sim.thresholds import METRICS, check_thresholds, parse_threshold
 
 
@@ -118,7 +118,7 @@ def test_students_interval_agrees_with_scipy(confidence: float) -> None:
 def test_one_value_has_no_interval_and_says_so() -> None:
     found = estimate([3.0, math.nan], 0.95, "few samples")
     assert found is not None
-    assert (found.mean, found.low, found.high, found.n) == (3.0, 3.0, 3.0, 1)
+    assert (found.mean, found.low, found.high, found.n) == (3.0, -math.inf, math.inf, 1)
     assert found.note == "few samples; one replication: no interval"
 
 
