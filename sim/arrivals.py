@@ -17,7 +17,7 @@ from models.rules.priority import resolve_priority
 from models.rules.quota import hard_of
 from models.rules.usage import matching_keys
 from models.scheduler.config import KIND as SCHEDULER_CONFIGURATION
-from models.shapes import wrong_types
+from models.field_types import wrong_types
 from sim.platform.storage import claims_of
 from sim.platform.workloads import first_ordinal, generated, make_pod, pod_name
 
