@@ -117,7 +117,7 @@ def diff(
 
 def comment(difference: Difference) -> str:
     """The difference as the Markdown of a pull-request comment."""
-    from reports.comment import render_comment
+    from reports.diff.comment import render_comment
 
     return render_comment(difference)
 

@@ -459,7 +459,7 @@ def schema(
 ) -> None:
     """Print a JSON Schema: of the scenario file, or of what explain or diff print with --format json."""
     if of is SchemaName.diff:
-        from reports.diffdata import schema_text as diff_schema
+        from reports.diff.data import schema_text as diff_schema
 
         typer.echo(diff_schema(), nl=False)
         return

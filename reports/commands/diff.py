@@ -21,12 +21,12 @@ from models.objects import Rendered
 from models.scenario import Cluster
 from models.scenario_file import Changes, LoadedScenario, load_scenario
 from reports.commands.inspect import parse_nodes
-from reports.comment import render_comment, render_summary
-from reports.diffdata import render_json, render_junit
-from reports.diffpage import render_page
-from reports.difftext import render_text
-from reports.platforms import Hardware, read_parts
-from reports.sides import Sides, open_sides
+from reports.diff.comment import render_comment, render_summary
+from reports.diff.data import render_json, render_junit
+from reports.diff.page import render_page
+from reports.diff.platforms import Hardware, read_parts
+from reports.diff.sides import Sides, open_sides
+from reports.diff.text import render_text
 from reports.write import write_text
 from sim.compare import Part, compare
 from sim.compare.difference import STATIC_THRESHOLDS, Difference, Line, RouteDelta

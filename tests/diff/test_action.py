@@ -17,7 +17,7 @@ import repositories as repos
 import yaml
 from servers import BOT, Forge, forge
 
-from reports.comment import MARKER
+from reports.diff.comment import MARKER
 
 ACTION = yaml.safe_load((repos.ROOT / "action.yml").read_text(encoding="utf-8"))
 GITLAB = yaml.safe_load((repos.ROOT / "reports" / "ci" / "gitlab.yml").read_text(encoding="utf-8"))

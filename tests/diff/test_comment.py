@@ -14,10 +14,10 @@ from markdown_it import MarkdownIt
 
 from models.errors import Problem, Where
 from models.findings import Severity
-from reports.comment import COMMENT_LIMIT, MARKER, STEPS, Caps, render_comment, render_summary
-from reports.diffdata import SCHEMA_FILE, render_json, render_junit
-from reports.diffpage import render_page
-from reports.difftext import render_text
+from reports.diff.comment import COMMENT_LIMIT, MARKER, STEPS, Caps, render_comment, render_summary
+from reports.diff.data import SCHEMA_FILE, render_json, render_junit
+from reports.diff.page import render_page
+from reports.diff.text import render_text
 from sim.compare.difference import Change, Difference, Fix, Line, Outcome, RouteDelta, Side, Use
 
 _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -18,8 +18,8 @@ import yaml
 
 from reports.cli import main
 from reports.commands.diff import FORMATS, Wanted, fails, make_difference
-from reports.comment import MARKER
-from reports.diffdata import SCHEMA_FILE, schema_text
+from reports.diff.comment import MARKER
+from reports.diff.data import SCHEMA_FILE, schema_text
 
 USER_TREE = os.environ.get("STOWPLAN_USER_TREE")
 

@@ -21,7 +21,7 @@ from models.render import discover_roots, kustomization_file
 from models.scenario import Cluster
 from reports.commands.check import find_accepted
 from reports.commands.inspect import read_paths
-from reports.sides import Sides, Source
+from reports.diff.sides import Sides, Source
 from sim.checks import codes, run_checks
 from sim.checks.accepted import read_accepted, split
 from sim.compare import Part

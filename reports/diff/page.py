@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from models.errors import Where
 from models.findings import Finding, Severity
-from reports.comment import not_covered, use_words
+from reports.diff.comment import not_covered, use_words
 from reports.document import Column, Table
 from reports.html import KEEP, TableView, asset, content_hash, environment, table_view
 from sim.compare.difference import Difference, Outcome

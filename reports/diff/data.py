@@ -21,7 +21,7 @@ from reports.junit import xml_text
 from sim.compare.difference import Difference, Line, Outcome
 
 SCHEMA = "stowplan/diff/v1"
-SCHEMA_FILE = Path(__file__).with_name("diff.schema.json")
+SCHEMA_FILE = Path(__file__).parents[1] / "diff.schema.json"
 
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.findings import Severity
-from reports.comment import change_line, not_covered, share_text, use_words
+from reports.diff.comment import change_line, not_covered, share_text, use_words
 from reports.formats import printable
 from sim.compare.difference import Difference, Outcome
 
