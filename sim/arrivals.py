@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from models.errors import InputError, Problem, Where
+from models.field_types import wrong_types
 from models.objects import KubeObject, Manifest, Origin, Rendered, dig
 from models.platform import Platform, Workload, read_platform
 from models.quantities import check_quantities
@@ -17,7 +18,6 @@ from models.rules.priority import resolve_priority
 from models.rules.quota import hard_of
 from models.rules.usage import matching_keys
 from models.scheduler.config import KIND as SCHEDULER_CONFIGURATION
-from models.field_types import wrong_types
 from sim.platform.storage import claims_of
 from sim.platform.workloads import first_ordinal, generated, make_pod, pod_name
 
