@@ -259,13 +259,19 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
         yield from _values(context, Source(node, None, namespace), chart.values, chart.origin)
     for chart in context.platform.rendered.missing:
         if chart.modelled and chart.values:
-            made = [item for item in context.platform.workloads if _same_place(item.object.origin, chart.origin)]
+            made = [item for item in context.platform.workloads if _place(item.object.origin) == _place(chart.origin)]
             main = _main(context, made)
-            if main is not None:
+            if main is not None and not context.environment.is_start_page(main):
                 source = Source(context.node_of(main), main, main.namespace)
                 yield from _values(context, source, chart.values, chart.origin)
+    told = {_place(chart.origin) for chart in context.platform.rendered.missing}
+    made_by_charts = (item.object.origin for item in context.platform.workloads)
+    told |= {_place(origin) for origin in made_by_charts if origin.provenance in ("chart", "modelled")}
     for kind in ("HelmRelease", "HelmChart", "HelmChartConfig"):
         for item in context.platform.by_kind(kind):
+            if _place(item.origin) in told:
+                # What its chart makes says it, or the missing chart does.
+                continue
             values: Any = item.spec.get("values")
             if isinstance(item.spec.get("valuesContent"), str):
                 values = _yaml(item.spec["valuesContent"])
@@ -274,8 +280,8 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
             yield from _values(context, source, values, item.origin)
 
 
-def _same_place(left: Origin, right: Origin) -> bool:
-    return (left.file, left.line) == (right.file, right.line)
+def _place(origin: Origin) -> tuple[str, int | None]:
+    return origin.file, origin.line
 
 
 def _values(context: Context, source: Source, values: Any, origin: Origin) -> Iterator[Edge | Dangling]:

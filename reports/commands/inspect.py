@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,13 @@ def show_graph(
     file = overrides or next((path for path in beside if path.is_file()), None)
     graph = build_graph(platform, overrides=read_overrides(file) if file is not None else None)
     if explain is not None:
-        typer.echo("\n".join(explained(graph, *explain)))
+        for node in explain:
+            if node not in graph:
+                close = get_close_matches(node, list(graph), 3)
+                way_out = f"perhaps {', '.join(close)}" if close else "write it as KIND NAMESPACE/NAME"
+                raise InputError(Problem(Where(field="--explain"), f"the graph has no node {node!r}", way_out))
+        lines = explained(graph, *explain)
+        typer.echo("\n".join(lines or [f"nothing in the tree makes {explain[0]} depend on {explain[1]}"]))
         return
     writers: dict[str, Callable[[Any], str]] = {
         "json": to_json,
