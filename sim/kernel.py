@@ -35,10 +35,10 @@ GAP_STRIDE = 64
 SIGN = -(1 << 63)
 """Flipping the highest bit makes the order of signed integers that of unsigned ones."""
 BUCKETS, COARSE_BUCKETS = np.int64(measures.BUCKETS), np.int64(measures.COARSE_BUCKETS)
-# 6 of the 52 bits of a float's mantissa are 64 buckets per power of two, 3 are 8. frexp's exponent is biased by 1022.
-FINE_SHIFT, COARSE_SHIFT = np.int64(52 - 6), np.int64(52 - 3)
+# 6 of the 52 bits of a float's mantissa are 64 buckets per power of two. frexp's exponent is biased by 1022.
+FINE_SHIFT = np.int64(52 - 6)
 FINE_LOWEST = np.int64((1022 + measures.LOWEST_EXPONENT) * measures.SUB_BUCKETS)
-COARSE_LOWEST = np.int64((1022 + measures.LOWEST_EXPONENT) * measures.COARSE_SUB_BUCKETS)
+FINE_PER_COARSE = np.int64((measures.SUB_BUCKETS // measures.COARSE_SUB_BUCKETS).bit_length() - 1)
 CONSTANT, EXPONENTIAL, UNIFORM = randomness.CONSTANT, randomness.EXPONENTIAL, randomness.UNIFORM
 ERLANG, LOGNORMAL = randomness.ERLANG, randomness.LOGNORMAL
 TO_UNIT = randomness.TO_UNIT
@@ -59,6 +59,10 @@ if config.DISABLE_JIT:
     def pointer(words):
         """In the interpreter an array is good enough."""
         return words
+
+    def bits_of(value):
+        """The bits of a float as an integer."""
+        return np.float64(value).view(np.int64)
 
     def mix(key, counter):
         """64 mixed bits as a signed integer."""
@@ -82,6 +86,15 @@ else:
             return context.make_array(signature.args[0])(context, builder, arguments[0]).data
 
         return types.CPointer(words.dtype)(words), generate
+
+    @intrinsic
+    def bits_of(context, value):
+        """The bits of a float as an integer."""
+
+        def generate(context, builder, signature, arguments):
+            return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+
+        return types.int64(types.float64), generate
 
     @compiled
     def _bits(key, counter):
@@ -424,7 +437,8 @@ def plan(I, F, group):
         left = F[I[group + G_HEAP] + V_TAG] - F[group + G_VIRTUAL]
         if left < 0.0:
             left = 0.0
-        completion = F[group + G_TOUCHED] + left / F[group + G_SPEED]
+        speed = F[group + G_SPEED]
+        completion = F[group + G_TOUCHED] + (left if speed == 1.0 else left / speed)
     exhaustion = INF
     rate = F[group + G_RATE]
     if I[group + G_LIMITED] and rate > 0.0:
@@ -436,8 +450,10 @@ def plan(I, F, group):
             exhaustion = at
         elif rate > F[group + G_LIMIT]:
             exhaustion = F[group + G_BOUNDARY] + F[group + G_LIMIT] * CFS_PERIOD_S / rate
-    I[group + G_DUE_COMPLETION] = completion <= exhaustion
-    F[group + G_DUE] = completion if completion <= exhaustion else exhaustion
+    due = min(completion, exhaustion)
+    F[group + G_COMPLETION] = completion
+    F[group + G_DUE] = due
+    return due
 
 
 @compiled
@@ -576,6 +592,7 @@ def resolve(I, F, resource, now):
     due, due_group = INF, NOTHING
     for position in range(count):
         group = I[groups + position]
+        group_due = F[group + G_DUE]
         if not I[group + G_THROTTLED]:
             if not shares:
                 rate = F[resource + R_CAPACITY] - F[resource + R_HELD]
@@ -588,11 +605,12 @@ def resolve(I, F, resource, now):
             if rate != F[group + G_RATE] or I[group + G_CHANGED]:
                 touch(I, F, group, now)
                 F[group + G_RATE] = rate
-                F[group + G_SPEED] = F[resource + R_SPEED] * (rate / F[group + G_LOAD])
-                plan(I, F, group)
+                load = F[group + G_LOAD]
+                F[group + G_SPEED] = F[resource + R_SPEED] if rate == load else F[resource + R_SPEED] * (rate / load)
+                group_due = plan(I, F, group)
                 I[group + G_CHANGED] = 0
-        if F[group + G_DUE] < due:
-            due, due_group = F[group + G_DUE], group
+        if group_due < due:
+            due, due_group = group_due, group
     I[resource + R_DUE_GROUP] = due_group
     if due < now:
         due = now
@@ -605,14 +623,17 @@ def set_due(I, F, order, due):
     tree, leaves = I[H_TREE], I[H_TREE_SIZE]
     winners = tree + leaves
     F[tree + order] = due
-    at = (leaves + order) >> 1
-    left = 2 * at - leaves
-    I[winners + at] = left if F[tree + left] <= F[tree + left + 1] else left + 1
-    at >>= 1
-    while at > 0:
-        left, right = I[winners + 2 * at], I[winners + 2 * at + 1]
-        I[winners + at] = left if F[tree + left] <= F[tree + right] else right
+    at, winner = leaves + order, order
+    while at > 1:
+        other = I[winners + (at ^ 1)]
+        theirs = F[tree + other]
+        lost = (theirs < due) | ((theirs == due) & (other < winner))
+        winner = other if lost else winner
+        due = theirs if lost else due
         at >>= 1
+        I[winners + at] = winner
+    F[H_DUE] = due
+    I[H_WINNER] = winner
 
 
 @compiled
@@ -622,7 +643,7 @@ def fire(I, F, resource, now):
     touch(I, F, group, now)
     if I[group + G_THROTTLED]:
         release_throttle(I, F, group, now)
-    elif I[group + G_DUE_COMPLETION]:
+    elif F[group + G_COMPLETION] <= F[group + G_DUE]:
         tag = F[I[group + G_HEAP] + V_TAG]
         F[group + G_VIRTUAL] = tag
         while I[group + G_HEAP] and F[I[group + G_HEAP] + V_TAG] <= tag:
@@ -648,11 +669,9 @@ def fire(I, F, resource, now):
 
 
 @compiled
-def bucket_of(I, F, value, shift, lowest, count):
+def bucket_of(value):
     """See ``sim.measures.bucket_of``: exponent and leading bits of a positive float are its bucket."""
-    F[H_SCRATCH] = value
-    index = (I[H_SCRATCH] >> shift) - lowest
-    return min(max(index, NOTHING), count - 1)
+    return min(max((bits_of(value) >> FINE_SHIFT) - FINE_LOWEST, NOTHING), BUCKETS - 1)
 
 
 @compiled
@@ -739,21 +758,17 @@ def count_root(I, F, call, status):
         latency = now - F[call + C_ARRIVED]
         I[series + E_IN_FLIGHT] -= 1
         I[series + E_OUTCOMES + status] += 1
-        index = bin_of_now(I, F)
+        index, bucket = bin_of_now(I, F), bucket_of(latency)
         if status <= DEGRADED:
-            I[series + E_HISTOGRAMS + bucket_of(I, F, latency, FINE_SHIFT, FINE_LOWEST, BUCKETS)] += 1
+            I[series + E_HISTOGRAMS + bucket] += 1
             F[series + E_SUM] += latency
             F[series + E_SQUARES] += latency * latency
             I[series + E_EDGE] += I[call + C_EDGE]
             if index >= 0:
                 I[I[route + W_SERVED] + index] += 1
-                I[
-                    I[route + W_LATENCY]
-                    + COARSE_BUCKETS * index
-                    + bucket_of(I, F, latency, COARSE_SHIFT, COARSE_LOWEST, COARSE_BUCKETS)
-                ] += 1
+                I[I[route + W_LATENCY] + COARSE_BUCKETS * index + (bucket >> FINE_PER_COARSE)] += 1
         else:
-            I[series + E_HISTOGRAMS + BUCKETS + bucket_of(I, F, latency, FINE_SHIFT, FINE_LOWEST, BUCKETS)] += 1
+            I[series + E_HISTOGRAMS + BUCKETS + bucket] += 1
             if index >= 0:
                 I[I[route + W_FAILED] + index] += 1
         keep_exemplar(I, F, route, call, status, latency)
@@ -938,10 +953,16 @@ def release_channel(I, F, disk):
 
 
 @compiled
+def pool_of(I, visit, hold):
+    """The pool that a stream takes from: the instruction's, or (-1) that of its pod; 0 for none."""
+    return I[I[visit + V_POD] + P_POOL] if I[hold + X_1] < 0 else I[hold + X_1]
+
+
+@compiled
 def change_hold(I, F, visit, sign):
     """A stream begins (1.0) or ends (-1.0)."""
     hold = I[visit + V_AT]
-    pool, link = I[hold + X_1], I[hold + X_3]
+    pool, link = pool_of(I, visit, hold), I[hold + X_3]
     if pool:
         F[pool + 1] += sign * F[hold + X_2]
     if link:
@@ -1487,7 +1508,7 @@ def finish(I, F, visit, status):
     """The answer is ready: free the worker, then tell the caller."""
     pod, call = I[visit + V_POD], I[visit + V_CALL]
     sojourn = I[I[I[visit + V_OPERATION] + O_SERVICE] + S_SOJOURN]
-    I[sojourn + bucket_of(I, F, F[H_NOW] - F[visit + V_ARRIVED], FINE_SHIFT, FINE_LOWEST, BUCKETS)] += 1
+    I[sojourn + bucket_of(F[H_NOW] - F[visit + V_ARRIVED])] += 1
     note_hop(I, F, visit, F[visit + V_BEGAN])
     leave(I, F, pod, visit)
     if call:
@@ -1649,8 +1670,8 @@ def transfer(I, F, visit, instruction, key, counter):
 @compiled
 def stream(I, F, visit, instruction, key, counter):
     """Begin a stream; True if the visit must wait."""
-    pool, link = I[instruction + X_1], I[instruction + X_3]
-    full = pool != 0 and F[pool + 1] + F[instruction + X_2] > F[pool]
+    pool, link = pool_of(I, visit, instruction), I[instruction + X_3]
+    full = F[pool + 1] + F[instruction + X_2] > F[pool] if pool else I[instruction + X_1] < 0
     if link:
         line = I[link + G_RESOURCE]
         full = full or F[line + R_HELD] + F[instruction + X_4] > F[line + R_CAPACITY]
@@ -1662,6 +1683,7 @@ def stream(I, F, visit, instruction, key, counter):
         return False
     duration = draw(I, F, instruction, key, counter)
     if duration <= 0.0:
+        I[visit + V_AT] += INSTRUCTION * I[instruction + X_BALANCER]
         return False
     change_hold(I, F, visit, 1.0)
     sleep(I, F, visit, duration, STEP_HELD)
@@ -1736,6 +1758,7 @@ def resume(I, F, visit):
     elif step == STEP_HELD:
         I[visit + V_STATE] = READY
         change_hold(I, F, visit, -1.0)
+        instruction += INSTRUCTION * I[instruction + X_BALANCER]  # what is for those who found no room
     elif step == STEP_CALLED:
         free_children(I, F, visit)
         if not I[visit + V_FAILED] and calls(I, F, visit, instruction):
@@ -1787,10 +1810,7 @@ def run(I, F, visit):
 @compiled
 def timer_fires(I, F, sequence, kind, thing):
     """What a timer does; one that was put off or belongs to something gone does nothing."""
-    if kind == K_VISIT:
-        if I[thing + V_TIMER] == sequence:
-            wake(I, F, thing)
-    elif kind == K_ARRIVAL:
+    if kind == K_ARRIVAL:
         if I[thing + U_TIMER] == sequence:
             source_fires(I, F, thing)
     elif kind == K_TIMEOUT:
@@ -1837,40 +1857,46 @@ def lacks_room(I, F):
 def run_until(I, F, until):
     """Run all events up to and including ``until``: DONE, or NOTICE, or GROW to be called again with larger tables."""
     while True:
-        while I[H_READY_SIZE] > 0:
+        visit = NOTHING
+        if I[H_READY_SIZE] > 0:
             if lacks_room(I, F):
                 return GROW
             entry = I[H_READY] + 2 * I[H_READY_HEAD]
             I[H_READY_HEAD] = (I[H_READY_HEAD] + 1) & (I[H_READY_CAPACITY] - 1)
             I[H_READY_SIZE] -= 1
             if I[I[entry] + V_SERIAL] == I[entry + 1]:
-                run(I, F, I[entry])
-        for at in range(I[H_DIRTY_SIZE]):
-            resolve(I, F, I[I[H_DIRTY] + at], F[H_NOW])
-        I[H_DIRTY_SIZE] = 0
-        if I[H_NOTICES_SIZE] > 0:
-            return NOTICE
-        if I[H_HEAP_HOLE]:
-            fill_hole(I, F)
-        winner = I[I[H_TREE] + I[H_TREE_SIZE] + 1]
-        due = F[I[H_TREE] + winner]
-        heap = I[H_HEAP]
-        if I[H_HEAP_SIZE] > 0 and F[heap] < due:
-            if F[heap] > until:
-                return DONE
-            if lacks_room(I, F):
-                return GROW
-            F[H_NOW] = F[heap]
-            I[H_HEAP_HOLE] = 1
-            payload = I[heap + 2]
-            timer_fires(I, F, I[heap + 1], payload & ((1 << KIND_BITS) - 1), payload >> KIND_BITS)
+                visit = I[entry]
         else:
-            if due > until or due == INF:
-                return DONE
-            if lacks_room(I, F):
-                return GROW
-            F[H_NOW] = due
-            fire(I, F, I[I[H_RESOURCES] + winner], due)
+            for at in range(I[H_DIRTY_SIZE]):
+                resolve(I, F, I[I[H_DIRTY] + at], F[H_NOW])
+            I[H_DIRTY_SIZE] = 0
+            if I[H_NOTICES_SIZE] > 0:
+                return NOTICE
+            if I[H_HEAP_HOLE]:
+                fill_hole(I, F)
+            due, heap = F[H_DUE], I[H_HEAP]
+            if I[H_HEAP_SIZE] > 0 and F[heap] < due:
+                if F[heap] > until:
+                    return DONE
+                if lacks_room(I, F):
+                    return GROW
+                F[H_NOW] = F[heap]
+                I[H_HEAP_HOLE] = 1
+                sequence, payload = I[heap + 1], I[heap + 2]
+                kind, thing = payload & ((1 << KIND_BITS) - 1), payload >> KIND_BITS
+                if kind != K_VISIT:
+                    timer_fires(I, F, sequence, kind, thing)
+                elif I[thing + V_TIMER] == sequence:
+                    visit = thing  # nobody else is awake, so it goes on at once
+            else:
+                if due > until or due == INF:
+                    return DONE
+                if lacks_room(I, F):
+                    return GROW
+                F[H_NOW] = due
+                fire(I, F, I[I[H_RESOURCES] + I[H_WINNER]], due)
+        if visit:
+            run(I, F, visit)
 
 
 @compiled

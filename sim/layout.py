@@ -44,6 +44,8 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     H_DIRTY_SIZE,
     H_TREE,  # @ of the tournament over resources: dues f, then winners
     H_TREE_SIZE,  # leaves, a power of two
+    H_DUE,  # f, of the resource that wins
+    H_WINNER,  # its order
     H_RESOURCES,  # @ of resource addresses
     H_RESOURCE_COUNT,
     H_NOTICES,  # @ of (kind, slot)
@@ -68,12 +70,11 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     H_BIN_BEGIN,  # f, the moments whose bin is known
     H_BIN_END,  # f
     H_BIN,
-    H_SCRATCH,
     H_LOG,  # @ of log entries
     H_LOG_SIZE,
     H_LOG_CAPACITY,  # 0: no log
     HEADER,
-) = numbers(51)
+) = numbers(52)
 
 # A group of threads that share a rate: a pod's, or the transfers of a link or a disk.
 (
@@ -92,7 +93,7 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     G_TOUCHED,  # f
     G_CHANGED,
     G_DUE,  # f
-    G_DUE_COMPLETION,
+    G_COMPLETION,  # f, of the thread that ends first
     G_BUDGET,  # f
     G_BOUNDARY,  # f
     G_THROTTLED,
@@ -129,6 +130,7 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     P_OOM_TOLD,
     P_DISK,  # @
     P_NIC,  # @
+    P_POOL,  # @ of encoder sessions, 0: none
     P_COUNTED,  # f
     P_BUSY_S,  # f
     P_QUEUE_S,  # f
@@ -137,7 +139,7 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     P_REFUSED,
     P_MEMORY_MAX,  # f
     POD,
-) = numbers(GROUP, GROUP + 30)
+) = numbers(GROUP, GROUP + 31)
 
 POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
 

@@ -13,6 +13,7 @@ from sim import layout as at
 from sim.measures import BUCKETS, COARSE_BUCKETS
 from sim.program import (
     CFS_PERIOD_S,
+    POOL_OF_POD,
     Balance,
     Cache,
     Call,
@@ -237,11 +238,11 @@ def _tournament(memory: Memory, places: Layout) -> None:
     count = len(places.resources)
     memory.I[at.H_DIRTY] = memory.allocate(max(count, 1))
     leaves = 1 << max(count - 1, 1).bit_length()
-    tree = memory.allocate(2 * leaves)
-    memory.F[tree : tree + leaves] = math.inf
+    tree = memory.allocate(3 * leaves)
+    memory.F[tree : tree + leaves] = memory.F[at.H_DUE] = math.inf
+    memory.I[tree + 2 * leaves : tree + 3 * leaves] = np.arange(leaves)
     for node in range(leaves - 1, 0, -1):  # the first leaf below every inner node
-        lowest = 2 * node >= leaves
-        memory.I[tree + leaves + node] = 2 * node - leaves if lowest else memory.I[tree + leaves + 2 * node]
+        memory.I[tree + leaves + node] = memory.I[tree + leaves + 2 * node]
     memory.I[at.H_TREE], memory.I[at.H_TREE_SIZE] = tree, leaves
     table = memory.allocate(max(count, 1))
     memory.I[table : table + count] = places.resources
@@ -272,6 +273,7 @@ def pack_pod(memory: Memory, places: Layout, pod: PodStation, slot: int, now: fl
     numbers[address + at.P_MEMORY_LIMIT] = pod.memory_limit
     words[address + at.P_DISK] = places.disks[pod.disk] if pod.disk >= 0 else 0
     words[address + at.P_NIC] = words[node + at.N_NIC]
+    words[address + at.P_POOL] = places.pools[pod.pool] if pod.pool >= 0 else 0
     numbers[address + at.P_COUNTED] = now
     _register(memory, places, resource, address, slot)
     return address
@@ -423,11 +425,13 @@ def _instruction(memory: Memory, places: Layout, address: int, instruction: Inst
         case Hold():
             memory.I[address + at.X_CODE] = at.X_HOLD
             _law(memory, address, instruction.time)
-            memory.I[address + at.X_1] = places.pools[instruction.pool] if instruction.pool >= 0 else 0
+            pool = places.pools[instruction.pool] if instruction.pool >= 0 else 0
+            memory.I[address + at.X_1] = -1 if instruction.pool == POOL_OF_POD else pool
             memory.F[address + at.X_2] = instruction.amount
             memory.I[address + at.X_3] = places.links[instruction.link] if instruction.link >= 0 else 0
             memory.F[address + at.X_4], memory.F[address + at.X_5] = instruction.bandwidth, instruction.cores
             memory.I[address + at.X_6] = instruction.degrade
+            memory.I[address + at.X_BALANCER] = instruction.skip  # a hold has no balancer
 
 
 def pack_policy(memory: Memory, policy: Policy) -> int:
