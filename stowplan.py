@@ -7,6 +7,9 @@ study.graph, study.placement                     # a networkx graph, every pod a
 results = stowplan.run(study, workers=2)
 report = stowplan.report(study, results)
 stowplan.write(report, "out/mine")
+
+other = stowplan.prepare("scenarios/node-loss.yaml", network__uplink="10Mbit/s")
+stowplan.compare(results, stowplan.run(other))   # paired differences with their intervals, a DataFrame
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from sim.compare.difference import Difference
     from sim.study import Results, Study
 
-__all__ = ["InputError", "comment", "diff", "prepare", "report", "run", "table", "write"]
+__all__ = ["InputError", "comment", "compare", "diff", "prepare", "report", "run", "table", "write"]
 
 
 def prepare(scenario: str | Path, **settings: object) -> Study:
@@ -81,6 +84,34 @@ def table(report: Report, name: str) -> pd.DataFrame:
         raise KeyError(f"{name!r}; this report has {', '.join(item.name for item in report.tables)}")
     rows = [[cell.mean if isinstance(cell, Estimate) else cell for cell in row] for row in found.rows]
     return pd.DataFrame(rows, columns=[column.name for column in found.columns])
+
+
+def compare(before: Results, after: Results, *, confidence: float = 0.95) -> pd.DataFrame:
+    """After minus before for every route, paired replication by replication (common random numbers: same seed).
+
+    Columns: route, measure (``availability``, ``median_s``, ``p95_s``), before, after, difference, low, high,
+    significant, variance_reduction (the share of the variance that pairing removed), pairs. Raises ValueError when the
+    runs measured different times.
+    """
+    import pandas as pd
+
+    from sim.pairs import paired_rows
+
+    return pd.DataFrame(
+        {
+            "route": row.route,
+            "measure": row.measure,
+            "before": row.before,
+            "after": row.after,
+            "difference": row.difference.interval.estimate,
+            "low": row.difference.interval.low,
+            "high": row.difference.interval.high,
+            "significant": row.difference.significant,
+            "variance_reduction": row.difference.variance_reduction,
+            "pairs": row.difference.interval.samples,
+        }
+        for row in paired_rows(before, after, confidence)
+    )
 
 
 def write(report: Report, directory: str | Path) -> tuple[Path, ...]:

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.rules.quantity import parse_quantity
 from models.rules.resources import pod_limits, pod_requests
 from models.sight import Sight
@@ -22,10 +25,11 @@ from reports.document import (
 )
 from reports.tables import report_tables
 from reports.topology import topology_of
+from reports.traffic_tables import warm_up_rows
 from sim.findings import Evidence, collect
 from sim.growth import Trial, largest_fit, load_growth
 from sim.headroom import quota_headroom, rollout_checks
-from sim.measures import histogram_quantile, merge
+from sim.measures import EngineMeasures, histogram_quantile, merge
 from sim.metrics import (
     RouteMetrics,
     node_uses,
@@ -36,6 +40,7 @@ from sim.metrics import (
 )
 from sim.platform.routes import unseen_routes
 from sim.study import Results, Study
+from sim.warm_up import check_warm_up
 
 MANY_EVENTS = 400
 
@@ -55,6 +60,7 @@ def build_report(study: Study, results: Results, *, command: str = "", growth: S
         nodes=node_uses(study, results),
         sizing=sizing(study, results),
         growth=trials,
+        warm_up=check_warm_up(study),
     )
     findings = collect(evidence)
     sight = Sight(study.platform)
@@ -278,11 +284,29 @@ def _series(study: Study, results: Results) -> Iterable[Series]:
         if steps:
             yield _steps("availability", route, "ratio", steps, length)
         yield _latency(merged.bin_latency[index], route, edges)
+        yield _rate("requests", route, merged.bin_arrived[index], merged)
+        if merged.bin_failed[index].any():
+            yield _rate("unsuccessful", route, merged.bin_failed[index], merged)
     for index, node in enumerate(study.cluster.nodes):
         whole = node.cores * program.bin_width * merged.replications
         used = tuple(float(value) / whole for value in merged.bin_node_cpu_s[index])
         yield Series("node-cpu", node.name, "ratio", edges, used)
+    for index, link in enumerate(program.links):
+        whole = link.bandwidth * program.bin_width * merged.replications
+        if merged.bin_link_bytes[index].any():
+            yield Series(
+                "links", link.name, "ratio", edges, tuple(float(v) / whole for v in merged.bin_link_bytes[index])
+            )
     yield from _quota_series(results, length)
+
+
+def _rate(chart: str, route: str, bins: NDArray[np.int64], merged: EngineMeasures) -> Series:
+    """Requests per second per stretch of time, mean over the replications."""
+    width = merged.program.bin_width
+    starts = range(0, len(bins), COARSER)
+    parts = [bins[start : start + COARSER] for start in starts]
+    rates = tuple(float(part.sum()) / (len(part) * width * merged.replications) for part in parts)
+    return Series(chart, route, "requests/s", tuple(start * width for start in starts), rates)
 
 
 def _steps(chart: str, name: str, unit: str, steps: Sequence[tuple[float, float]], length: float) -> Series:
@@ -298,7 +322,7 @@ COARSER = 4
 """Bins of the run that make one point of a latency curve."""
 
 
-def _latency(bins, route: str, edges: Sequence[float]) -> Series:  # type: ignore[no-untyped-def]
+def _latency(bins: NDArray[np.int32], route: str, edges: Sequence[float]) -> Series:
     """p95 per stretch of time over all replications; None where fewer than 20 requests ended."""
     x, y = [], []
     for start in range(0, len(edges), COARSER):
@@ -327,6 +351,8 @@ def _quota_series(results: Results, length: float) -> Iterable[Series]:
 
 def _assumptions(evidence: Evidence) -> Iterable[Assumption]:
     study = evidence.study
+    for what, how, source in warm_up_rows(evidence.warm_up):
+        yield Assumption(what.lower(), how, source, "derived" if "," in what else "assumed")
     for text in study.compiled.program.assumptions:
         yield Assumption(text, "", "the graph has the edge, the app catalogue has no figure", "assumed")
     used = {study.demands[pod.workload].profile.name for pod in study.placement.pods if pod.workload in study.demands}

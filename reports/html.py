@@ -45,7 +45,7 @@ _TONES = {
 _CODE = {"message", "reason", "pending", "where"}
 """Text columns that hold sentences of Kubernetes or places in files: people search for them as they stand."""
 
-_LONG = {"cause", "message", "reason", "pending", "meaning", "hides", "what"}
+_LONG = {"cause", "message", "reason", "pending", "meaning", "hides", "what", "how", "source", "path", "operation"}
 """Text columns that may wrap over several lines."""
 
 

@@ -13,7 +13,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from reports.document import SCHEMA, TABLES, Cell, Column, ColumnType, Report, Table
+from reports.declared import TABLES
+from reports.document import SCHEMA, Cell, Column, ColumnType, Report, Table
 from reports.jsonout import field_types
 
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")

@@ -56,7 +56,7 @@ SECTIONS: tuple[Section, ...] = (
         "Availability and latency per route, with confidence intervals over independent replications.",
         "No route carried traffic in this run.",
         tables=("routes", "failures"),
-        charts=("availability", "latency", "requests"),
+        charts=("availability", "latency", "requests", "unsuccessful"),
     ),
     Section(
         "outages",
@@ -65,6 +65,14 @@ SECTIONS: tuple[Section, ...] = (
         "Every time a route could not be served in the first replication, with the chain of causes.",
         "No route was without service in the first replication.",
         tables=("outages",),
+    ),
+    Section(
+        "slowest",
+        "Slowest requests",
+        "What happened",
+        "The slowest requests of every route, and where their time went.",
+        "No request was kept as an example.",
+        tables=("slowest",),
     ),
     Section(
         "topology",
@@ -81,6 +89,15 @@ SECTIONS: tuple[Section, ...] = (
         "No nodes and no namespaces were examined.",
         tables=("nodes", "namespaces"),
         charts=("node-cpu", "node-memory"),
+    ),
+    Section(
+        "stations",
+        "Stations",
+        "The platform",
+        "How busy workers, queues, CPU limits and links were, and how long CFS held pods back.",
+        "No station took a request.",
+        tables=("stations", "links"),
+        charts=("links",),
     ),
     Section(
         "quotas",
@@ -155,6 +172,14 @@ SECTIONS: tuple[Section, ...] = (
         "Nothing was declared as left out.",
     ),
     Section(
+        "statistics",
+        "Statistics",
+        "Trust",
+        "By which rules the numbers were estimated, and how well they are known.",
+        "Nothing was estimated.",
+        tables=("statistics", "precision"),
+    ),
+    Section(
         "assumptions",
         "Assumptions",
         "Trust",
@@ -171,6 +196,8 @@ CHARTS: dict[str, str] = {
     "availability": "Availability over time",
     "latency": "Latency over time",
     "requests": "Requests over time",
+    "unsuccessful": "Requests that failed or were turned away, over time",
+    "links": "Use of links over time",
     "node-cpu": "CPU use per node",
     "node-memory": "Memory use per node",
     "quota": "Quota use over time",

@@ -8,7 +8,16 @@ from dataclasses import replace
 
 from models.rules.quantity import parse_quantity
 from models.sight import Seen, Sight, least
-from reports.document import Cell, Estimate, Table, make_table
+from reports.declared import make_table
+from reports.document import Cell, Estimate, Table
+from reports.formats import ratio
+from reports.traffic_tables import (
+    links_table,
+    precision_table,
+    slowest_table,
+    stations_table,
+    statistics_table,
+)
 from sim.estimates import Interval
 from sim.findings import Evidence
 from sim.metrics import RouteMetrics, objectives_of, workload_uses
@@ -37,14 +46,19 @@ def report_tables(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Iterab
         _failures(metrics, routes),
         _losses(evidence, {**sight.workloads, **routes}),
         _outages(evidence, routes),
+        slowest_table(evidence, routes),
+        stations_table(evidence, sight),
+        links_table(evidence),
         _sizing(evidence, sight),
         _growth(evidence, sight),
         _rollouts(evidence, sight),
         _storage(evidence, sight),
         _pods(evidence, sight),
+        precision_table(evidence, routes),
     ]
     partial = str(sight.hidden)
-    return (table for table in (*(replace(one, hidden=partial) for one in made), _missing(evidence)) if table.rows)
+    whole = [_missing(evidence), statistics_table(evidence)]
+    return (table for table in (*(replace(one, hidden=partial) for one in made), *whole) if table.rows)
 
 
 def _routes_seen(study: Study, sight: Sight) -> dict[str, Seen]:
@@ -187,7 +201,11 @@ def _routes(evidence: Evidence, metrics: Sequence[RouteMetrics], seen: Mapping[s
                 objective,
             )
         )
-    return make_table("routes", rows, [seen.get(item.route, "written") for item in metrics])
+    marks = [seen.get(item.route, "written") for item in metrics]
+    level = ratio(evidence.study.scenario.spec.run.confidence)
+    return make_table(
+        "routes", rows, marks, f"Intervals have {level} confidence; how they were made is told under Statistics."
+    )
 
 
 def _failures(metrics: Sequence[RouteMetrics], seen: Mapping[str, Seen]) -> Table:

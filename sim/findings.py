@@ -15,8 +15,10 @@ from sim.headroom import QuotaHeadroom, RolloutCheck
 from sim.metrics import ContainerSizing, NodeUse, ObjectiveResult, ThresholdOutcome, bottlenecks
 from sim.overload import overloads
 from sim.placement import lose_node
+from sim.precision import precisions
 from sim.standing import Standing
 from sim.study import Results, Study
+from sim.warm_up import WarmUp
 
 CODES: dict[str, str] = {
     "NODE-LOSS": "losing a node leaves pods without a place until it returns",
@@ -28,6 +30,8 @@ CODES: dict[str, str] = {
     "SIM-ROLLOUT-STUCK": "a rollout of the run did not finish",
     "SIM-OOM": "a container was killed for its memory",
     "SIM-OVERLOAD": "open traffic asks a station for more than it can do",
+    "SIM-WARM-UP": "the platform was not steady yet when measuring began",
+    "SIM-PRECISION": "all allowed replications ran and an availability is known less well than was asked",
     "CPU-THROTTLED": "a container is held back by its CPU limit",
     "NOT-SEEN": "part of the platform is not in the tree and was not simulated",
     "NO-SURVIVAL": "the control plane does not survive the loss of its only server",
@@ -51,6 +55,7 @@ class Evidence:
     nodes: Sequence[NodeUse]
     sizing: Sequence[ContainerSizing]
     growth: Sequence[Trial]
+    warm_up: WarmUp
 
 
 def collect(evidence: Evidence) -> list[Finding]:
@@ -65,6 +70,7 @@ def collect(evidence: Evidence) -> list[Finding]:
         *_happened(evidence),
         *_throttled(evidence),
         *overloads(evidence.study),
+        *_trusted(evidence),
         *_unseen(evidence),
     ]
     return sorted(found, key=lambda item: item.sort_key)
@@ -275,6 +281,50 @@ def _throttled(evidence: Evidence) -> list[Finding]:
         for item in evidence.sizing
         if item.throttled > THROTTLED and item.cpu_limit_m is not None
     ]
+
+
+def _trusted(evidence: Evidence) -> list[Finding]:
+    """What makes the run's own numbers weaker than they look."""
+    out = []
+    checked = evidence.warm_up
+    # At an overloaded station there is no steady state to wait for, and SIM-OVERLOAD has said so.
+    if checked.early and not overloads(evidence.study):
+        watched = checked.watched_s
+        out.append(
+            Finding(
+                "SIM-WARM-UP",
+                Severity.WARNING,
+                f"A warm-up of {checked.length_s:.0f} s ends before the platform is steady",
+                "run.warmUp",
+                evidence=tuple(
+                    f"{one.series}: steady after {one.after_s:.0f} of {watched:.0f} s watched"
+                    + (" at the earliest" if 2 * one.after_s >= watched else "")
+                    + f" (MSER-5, p = {one.bias:.1g} for no initial bias)"
+                    for one in checked.early
+                ),
+                way_out=f"set run.warmUp to {2 * max(one.after_s for one in checked.early):.0f}s",
+            )
+        )
+    found = precisions(evidence.study, evidence.results.replications)
+    short = [item for item in found if not item.reached]
+    if short:
+        wanted = evidence.study.scenario.spec.run.precision
+        lines = (
+            f"{item.route}: ±{item.half_width:.3%}" if item.half_width is not None else f"{item.route}: no request"
+            for item in sorted(short, key=lambda item: -(item.half_width or 1.0))
+        )
+        out.append(
+            Finding(
+                "SIM-PRECISION",
+                Severity.WARNING,
+                f"After {len(evidence.results.replications)} replications {len(short)} of {len(found)} availabilities "
+                f"are known less well than ±{wanted:.3%}",
+                "run.precision",
+                evidence=tuple(lines),
+                way_out="allow more replications, run longer, or ask for less",
+            )
+        )
+    return out
 
 
 def _unseen(evidence: Evidence) -> list[Finding]:

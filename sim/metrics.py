@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -15,6 +15,7 @@ from models.scenario import RouteObjective, Scenario
 from sim.demand import Demand, running_containers
 from sim.estimates import Interval, estimate, positive, quantile_estimate, share_estimate
 from sim.measures import EngineMeasures, bucket_middles, histogram_quantile, merge, successes_of
+from sim.overload import overloaded_routes
 from sim.program import Outcome
 from sim.study import Replication, Results, Study
 from sim.thresholds import Threshold, parse_threshold
@@ -47,8 +48,12 @@ class RouteMetrics:
 
 
 def route_metrics(study: Study, results: Results, percentiles: Sequence[float] = (50, 95, 99)) -> list[RouteMetrics]:
-    """Metrics of every route that gets traffic, in program order."""
+    """Metrics of every route that gets traffic, in program order.
+
+    The latency of a route through an overloaded station is marked: it is no property of the platform.
+    """
     run = study.scenario.spec.run
+    unstable = overloaded_routes(study)
     out = []
     for index, route in enumerate(study.compiled.program.routes):
         measured = [item.measures for item in results.replications]
@@ -64,11 +69,21 @@ def route_metrics(study: Study, results: Results, percentiles: Sequence[float] =
                 rate_rps=sum(item.route_arrived(index) for item in measured) / (run.length * len(measured)),
                 availability=share_estimate([good for good, _ in pairs], [of for _, of in pairs], run.confidence),
                 outage_s=positive(estimate(outages, run.confidence)),
-                latency={key: quantile_estimate(histograms, key / 100, run.confidence) for key in wanted},
+                latency={
+                    key: _marked(quantile_estimate(histograms, key / 100, run.confidence), unstable.get(route, ()))
+                    for key in wanted
+                },
                 counts={outcome: int(sum(row[outcome] for row in per)) for outcome in Outcome},
             )
         )
     return out
+
+
+def _marked(interval: Interval | None, stations: Sequence[str]) -> Interval | None:
+    if interval is None or not stations:
+        return interval
+    note = f"grows with the length of the run: {', '.join(stations)} overloaded, there is no steady state"
+    return replace(interval, note="; ".join(filter(None, (note, interval.note))))
 
 
 def _rows(measures: EngineMeasures, route: int) -> list[int]:

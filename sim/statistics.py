@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, ndtri, stdtrit
+from scipy.special import bdtr, ndtri, stdtr, stdtrit
 
 T = TypeVar("T")
 Floats = NDArray[np.float64]
@@ -200,6 +200,24 @@ def warm_up_end(series: ArrayLike, batch: int = 5) -> int:
     total, squares = np.cumsum(means[::-1])[::-1], np.cumsum((means * means)[::-1])[::-1]
     error = (squares - total * total / rest) / (rest * rest)
     return int(np.argmin(error[: count // 2 + 1])) * batch
+
+
+def initial_bias(series: ArrayLike) -> float:
+    """P-value (two-sided) of "this series has no bias at its begin": Schruben, Singh and Tierney 1983.
+
+    ``series``: batch means. The weighted sum of the deviations of the running means from the whole mean is Student's t
+    with the degrees of freedom of the variance, which is taken from the second half, where a bias has worn off. 1 for a
+    series of fewer than 8 values or one whose second half does not vary.
+    """
+    data = np.asarray(series, np.float64)
+    count = len(data)
+    spread = float(data[count // 2 :].std(ddof=1)) if count >= 8 else 0.0
+    if spread == 0.0:
+        return 1.0
+    k = np.arange(1, count + 1)
+    running = np.cumsum(data) / k
+    value = math.sqrt(45.0) / (count**1.5 * spread) * float((k * (1.0 - k / count) * (data.mean() - running)).sum())
+    return 2.0 * float(stdtr(count - count // 2 - 1, -abs(value)))
 
 
 def precise_enough(

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from example_traffic import LINKS, PRECISION, SLOWEST, STATIONS, STATISTICS
+
 from models.errors import Where
 from models.findings import Finding, Severity
 from models.sight import Seen
+from reports.declared import make_table
 from reports.document import (
     Assumption,
     Cell,
@@ -33,7 +36,6 @@ from reports.document import (
     TopologyEdge,
     TopologyNode,
     Verdict,
-    make_table,
 )
 
 GI, MI = 2**30, 2**20
@@ -373,6 +375,17 @@ def _sizing_table() -> Table:
             }
         )
     return _table("sizing", rows)
+
+
+def _traffic_tables() -> list[Table]:
+    stopped = "20 of at most 20 replications: ±0.5% for every availability was not reached for 2 of 3 routes"
+    return [
+        _table("slowest", SLOWEST, "Time counts where the request was deepest."),
+        _table("stations", STATIONS),
+        _table("links", LINKS),
+        _table("precision", PRECISION, stopped),
+        _table("statistics", STATISTICS),
+    ]
 
 
 def _growth_table() -> Table:
@@ -834,6 +847,7 @@ def example_report() -> Report:
             _outages_table(),
             _sizing_table(),
             _growth_table(),
+            *_traffic_tables(),
             _rollouts_table(),
             _storage_table(),
             _pods_table(),

@@ -124,7 +124,7 @@ def test_every_section_of_the_example_is_visible_and_the_hostile_script_is_text(
     heights = driver.execute_script(
         "return Array.from(document.querySelectorAll('main > section')).map((s) => s.getBoundingClientRect().height)"
     )
-    assert len(heights) == 19
+    assert len(heights) == 22
     assert min(heights) > 80
     show(driver, pages["hostile"])
     assert driver.execute_script("return document.querySelectorAll('main script, main img').length") == 0

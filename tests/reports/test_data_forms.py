@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from models.errors import InputError, Where
 from models.findings import Finding, Severity
 from reports.csvout import table_csv
-from reports.document import SCHEMA, TABLES, Column, Estimate, Report, Table, ThresholdResult, Verdict, make_table
+from reports.declared import TABLES, make_table
+from reports.document import SCHEMA, Column, Estimate, Report, Table, ThresholdResult, Verdict
 from reports.jsonout import from_json, to_json
 from reports.junit import render_junit
 from reports.schema import SCHEMA_FILE, report_schema, schema_text

@@ -20,7 +20,8 @@ from rich.console import Console
 
 from reports import formats
 from reports.csvout import table_csv
-from reports.document import Column, Estimate, Report, Verdict, make_table
+from reports.declared import make_table
+from reports.document import Column, Estimate, Report, Verdict
 from reports.html import render_html
 from reports.jsonout import to_json
 from reports.markdown import render_markdown
