@@ -35,7 +35,7 @@ class ClusterNode:
 
     manifest: v1.Node with capacity, allocatable, labels and taints.
     cores: full-speed cores that together give the machine's throughput; speed: of one thread, 1.0 = the reference core.
-    nic_bps: bytes per second.
+    nic_bps: bytes per second. encoder_sessions: transcodes that its hardware encoder does at once.
     """
 
     name: str
@@ -47,6 +47,7 @@ class ClusterNode:
     memory_b: int
     disks: tuple[NodeDisk, ...]
     nic_bps: float
+    encoder_sessions: int = 0
 
     @property
     def is_server(self) -> bool:
@@ -199,7 +200,16 @@ def _node(
         memory_b=memory_b,
         disks=tuple(_disk(disk, hardware) for disk in disks),
         nic_bps=machine.nic_gbps[0] * 1e9 / 8.0,
+        encoder_sessions=hardware.encoder_sessions(machine) if row.encoder_sessions is None else row.encoder_sessions,
     )
+
+
+def node_disk(disk: schema.Disk, field: str, hardware: Hardware | None = None) -> NodeDisk:
+    """A disk of the catalogue. Raises InputError naming ``field`` when the catalogue does not have it."""
+    hardware = hardware or load_hardware()
+    if disk.type not in hardware.disks:
+        raise InputError(_unknown(field, "disk", disk.type, hardware.disks))
+    return _disk(disk, hardware)
 
 
 def _disk(disk: schema.Disk, hardware: Hardware) -> NodeDisk:

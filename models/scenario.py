@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from models.units import Bandwidth, Duration, Rate, Ratio, Size, parse_bandwidth, parse_duration
+from models.units import Bandwidth, Duration, Growth, Rate, Ratio, Size, parse_bandwidth, parse_duration
 
 API_VERSION = "stowplan/v1"
 
@@ -90,6 +90,11 @@ class Node(Frozen):
     extended: dict[str, str] = Field(
         default_factory=dict, description="extended resources, for example gpu.intel.com/i915: '1'"
     )
+    encoder_sessions: int | None = Field(
+        default=None,
+        ge=0,
+        description="transcodes that the hardware encoder does at once; default: the catalogue's for the machine",
+    )
 
 
 class Cluster(Frozen):
@@ -103,6 +108,11 @@ class Cluster(Frozen):
     timers: dict[str, Duration] = Field(
         default_factory=dict,
         description="other values for timers of the timings catalogue, by key (see 'stowplan catalog timings')",
+    )
+    eviction_hard: dict[str, str] | None = Field(
+        default=None,
+        description="the kubelets' hard eviction thresholds, for example memory.available: 500Mi; default: the "
+        "distribution's (Kubernetes evicts below 100Mi; k3s never for memory, the kernel kills instead)",
     )
 
 
@@ -121,6 +131,11 @@ class Network(Frozen):
     uplink: Bandwidth = Field(default=parse_bandwidth("40Mbit/s"), description="home connection, towards the internet")
     downlink: Bandwidth = Field(default=parse_bandwidth("250Mbit/s"), description="home connection, from the internet")
     lan: Bandwidth = Field(default=parse_bandwidth("1Gbit/s"), description="each node's network card")
+    nas: str = Field(
+        default="hdd-7200",
+        description="the disk behind network storage (NFS, SMB, iSCSI) on a machine that is no node: a disk of the "
+        "hardware catalogue",
+    )
     lan_rtt: Duration = Field(default=parse_duration("0.3ms"), description="round trip between two nodes")
     edge: Edge = Field(default_factory=Edge, description="the edge provider")
 
@@ -133,12 +148,26 @@ class Operation(Frozen):
 
 
 class Client(Frozen):
-    """How the clients of a route behave."""
+    """How the clients of a route behave, or an app as the client of what it calls."""
 
-    timeout: Duration = Field(default=parse_duration("30s"), description="a client gives up after this")
+    timeout: Duration = Field(default=parse_duration("30s"), gt=0, description="a client gives up after this")
     retries: int = Field(default=0, ge=0, le=10, description="further attempts after a failure or timeout")
     backoff: Duration = Field(default=parse_duration("1s"), description="wait before the first retry; doubles")
     jitter: Ratio = Field(default=0.2, description="share of the back-off that is random")
+    budget: float | None = Field(
+        default=None, ge=0, description="retries may not exceed this share of the first attempts; default: no bound"
+    )
+    breaker_failures: int = Field(
+        default=0, ge=0, description="so many failures in a row open the circuit breaker; 0: there is none"
+    )
+    breaker_open: Duration = Field(
+        default=parse_duration("30s"),
+        gt=0,
+        description="an open breaker refuses for so long, then lets one trial through",
+    )
+    hedge: Duration | None = Field(
+        default=None, gt=0, description="ask a second time after this long without an answer; the first answer wins"
+    )
     cancel: bool = Field(
         default=True,
         description="whether a client that gives up stops the work it started (else it is still served)",
@@ -155,6 +184,14 @@ class Stream(Frozen):
     rate: Rate = Field(description="new streams, for example 3/h")
     duration: Duration = Field(description="mean length")
     bitrate: Bandwidth = Field(description="bandwidth it holds")
+
+
+class Burst(Frozen):
+    """Requests that come at once, on top of all others: a cron job of clients, a link that many follow."""
+
+    at: Duration = Field(description="time from the end of the warm-up")
+    requests: int = Field(ge=1, le=1_000_000, description="how many")
+    within: Duration = Field(default=0.0, description="evenly over so long; 0: all in one instant")
 
 
 Shape = Literal["flat", "evening", "office", "night"]
@@ -175,6 +212,7 @@ class Traffic(Frozen):
         default="poisson", description="law of the gaps between open arrivals"
     )
     variation: float = Field(default=1.0, ge=0, description="coefficient of variation of renewal gaps")
+    bursts: tuple[Burst, ...] = Field(default=(), description="requests that come at once")
     trace: str | None = Field(
         default=None, description="CSV file (arrivals: trace): time in seconds, optionally route and operation"
     )
@@ -194,8 +232,8 @@ class Traffic(Frozen):
                 raise ValueError("arrivals: trace needs the file: set trace")
         elif self.rate is not None and self.users is not None:
             raise ValueError("set either rate (open arrivals) or users (closed arrivals), not both")
-        elif self.rate is None and self.users is None and not self.streams:
-            raise ValueError("nothing arrives here: set rate, users or streams")
+        elif self.rate is None and self.users is None and not self.streams and not self.bursts:
+            raise ValueError("nothing arrives here: set rate, users, bursts or streams")
         if isinstance(self.shape, tuple) and (len(self.shape) != 24 or not sum(self.shape)):
             raise ValueError("shape needs 24 weights, one an hour, not all zero")
         return self
@@ -339,6 +377,19 @@ class Profile(Frozen):
     )
     idle_cpu: str | None = Field(default=None, description="CPU used at rest, per pod")
     memory: str | None = Field(default=None, description="memory used at rest, per pod")
+    memory_growth: Growth | None = Field(
+        default=None, description="memory that a pod gains over time (a leak), for example 50Mi/h"
+    )
+    memory_per_request: Size | None = Field(default=None, description="memory that a request in flight adds")
+    calls: Client | None = Field(
+        default=None,
+        description="how the app calls databases, caches and other services; default (assumed): it waits 30 s, does "
+        "not try again and cancels what it gives up",
+    )
+    without_encoder: Literal["software", "refuse"] | None = Field(
+        default=None,
+        description="what becomes of a transcode when no encoder session is left; default: the catalogue's",
+    )
     image_size: Size | None = Field(default=None, description="what a node pulls before the first start")
     startup: Duration | None = Field(default=None, description="time from container start to ready")
 

@@ -104,6 +104,15 @@ def parse_rate(value: Any) -> float:
     return float(match[1]) / _RATE_UNITS[match[2]]
 
 
+def parse_growth(value: Any) -> float:
+    """``"50Mi/h"``, ``"1GB/d"`` as bytes per second. Raises ValueError."""
+    size, _, unit = str(value).strip().partition("/")
+    try:
+        return parse_size(size) / _RATE_UNITS[unit.strip()]
+    except (KeyError, ValueError):
+        raise ValueError(f"{value!r} is not a growth: write for example 50Mi/h or 1Gi/d") from None
+
+
 def parse_ratio(value: Any) -> float:
     """``"25%"`` or ``0.25`` as a fraction between 0 and 1. Raises ValueError."""
     text = str(value).strip()
@@ -133,6 +142,11 @@ def print_rate(per_second: float) -> str:
         if number >= 0.001 or not number:
             return f"{number:.12g}/{unit}"
     return f"{per_second * _RATE_UNITS['y']:.12f}/y"
+
+
+def print_growth(per_second: float) -> str:
+    """Bytes per hour, rounded to whole bytes."""
+    return f"{round(per_second * 3600)}/h"
 
 
 def print_bandwidth(bytes_per_second: float) -> str:
@@ -168,6 +182,14 @@ Size = Annotated[
     _schema(["16Gi", "500GB"], "a size with its unit"),
 ]
 """Bytes."""
+
+Growth = Annotated[
+    float,
+    BeforeValidator(parse_growth),
+    PlainSerializer(print_growth, return_type=str),
+    _schema(["50Mi/h", "1Gi/d"], "a size per unit of time"),
+]
+"""Bytes per second."""
 
 Rate = Annotated[
     float,

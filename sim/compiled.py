@@ -36,6 +36,7 @@ class CompiledEngine:
         self.links = [[link.bandwidth, 1.0] for link in program.links]
         self.disk_extra = [0.0 for _ in program.disks]
         self.memory_stress: list[float] = []
+        self.memory_levels: list[float] = []
         self.working_sets = program.working_sets()
         self.idle_since: list[float] = []
         self.idle_s: list[float] = []
@@ -78,8 +79,26 @@ class CompiledEngine:
         first, count = int(memory[at.H_NOTICES]), int(memory[at.H_NOTICES_SIZE])
         pairs = memory[first : first + 2 * count].reshape(count, 2)
         memory[at.H_NOTICES_SIZE] = 0
-        kinds: tuple[Literal["oom", "drained"], ...] = ("oom", "drained")
-        return tuple(Notice(kinds[int(kind)], int(slot)) for kind, slot in pairs)
+        return tuple(
+            Notice("drained", int(slot)) if kind == at.NOTICE_DRAINED else self._memory_notice(int(slot))
+            for kind, slot in pairs
+        )
+
+    def _memory_notice(self, slot: int) -> Notice:
+        limit = self.stations[slot].memory_limit
+        above = limit <= self.memory_levels[slot] or self._memory_now(slot) > limit
+        return Notice("oom" if above else "memory", slot)
+
+    def watch_memory(self, slot: int, level: float) -> None:
+        if self._running(slot):
+            I, F, pod = self.memory.I, self.memory.F, self.pods[slot]
+            self.memory_levels[slot], I[pod + at.P_OOM_TOLD] = level, 0
+            F[pod + at.P_MEMORY_LIMIT] = min(self.stations[slot].memory_limit, level)
+            self._watch_memory(slot)
+
+    def pod_memory(self, slot: int) -> float:
+        self._synchronise()
+        return self._memory_now(slot) if self._running(slot) else 0.0
 
     # ------------------------------------------------------------------------------------------- pods
 
@@ -89,6 +108,7 @@ class CompiledEngine:
         self.pods.append(address)
         self.stations.append(pod)
         self.memory_stress.append(0.0)
+        self.memory_levels.append(math.inf)
         self.idle_since.append(self.now)
         self.idle_s.append(0.0)
         self._begin_pod(slot)
@@ -114,7 +134,8 @@ class CompiledEngine:
         I, F, pod, station = self.memory.I, self.memory.F, self.pods[slot], self.stations[slot]
         I[pod + at.P_STATE], I[pod + at.P_OOM_TOLD] = at.POD_UP, 0
         F[pod + at.P_STARTED] = self.now
-        self.memory_stress[slot] = 0.0
+        self.memory_stress[slot], self.memory_levels[slot] = 0.0, math.inf
+        F[pod + at.P_MEMORY_LIMIT] = station.memory_limit
         F[pod + at.P_MEMORY_BASE] = station.memory_base
         F[pod + at.P_MEMORY_MAX] = max(F[pod + at.P_MEMORY_MAX], station.memory_base)
         if station.idle_cores > 0.0:
@@ -127,7 +148,8 @@ class CompiledEngine:
         """Set the timer for the moment when growth alone reaches the limit."""
         pod, station = self.pods[slot], self.stations[slot]
         self.memory.I[pod + at.P_MEMORY_TIMER] = 0
-        room = station.memory_limit - station.memory_base - self.memory_stress[slot]
+        bound = min(station.memory_limit, self.memory_levels[slot])
+        room = bound - station.memory_base - self.memory_stress[slot]
         if math.isinf(room):
             return
         self.memory.make_room()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from models.catalog import AppProfile, Apps
 from models.errors import InputError, Problem, Where
 from models.platform import Platform, Workload
 from models.rules.quantity import bytes_of, cpu_millis
-from models.scenario import Profile
-from sim.program import Draw
+from models.scenario import Client, Profile
+from sim.program import Draw, Policy
 
 MIB = 2**20
+
+BACKEND_TIMEOUT_S = 30.0
+"""Assumed patience of an app with its database, cache or other service."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Demand:
     """One workload: the app's profile, its containers, and the scenario's corrections.
 
     ``main`` is the container that serves requests. ``cpu_scale`` multiplies every CPU demand.
+    ``memory_growth_bps``: bytes that a pod gains per second. ``memory_per_request_b``: bytes that a request in flight
+    adds. ``calls``: how the app behaves towards what it calls. ``without_encoder``: what becomes of a transcode when no encoder session is left.
     """
 
     workload: str
@@ -41,6 +47,10 @@ class Demand:
     cpu_scale: float
     startup_s: float
     image_b: float
+    memory_growth_bps: float
+    memory_per_request_b: float
+    calls: Policy
+    without_encoder: Literal["software", "refuse"]
     corrected: bool
 
     @property
@@ -56,6 +66,21 @@ class Demand:
     def work(self, cpu_ms: float) -> Draw:
         """The CPU work of an operation as a random quantity in core-seconds."""
         return Draw(cpu_ms * self.cpu_scale / 1000.0)
+
+
+def client_policy(client: Client) -> Policy:
+    """How a client of the scenario behaves, for the engines."""
+    return Policy(
+        timeout=client.timeout,
+        retries=client.retries,
+        backoff=client.backoff,
+        jitter=client.jitter,
+        budget=math.inf if client.budget is None else client.budget,
+        cancel=client.cancel,
+        breaker_failures=client.breaker_failures,
+        breaker_open=client.breaker_open,
+        hedge=math.inf if client.hedge is None else client.hedge,
+    )
 
 
 def running_containers(pod_spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -120,8 +145,21 @@ def _demand(workload: Workload, apps: Apps, correction: Profile | None) -> Deman
         cpu_scale=given.cpu_scale,
         startup_s=profile.startup_s if given.startup is None else given.startup,
         image_b=profile.image_mb * 1e6 if given.image_size is None else float(given.image_size),
+        memory_growth_bps=_growth(profile, given),
+        memory_per_request_b=profile.mem_per_request_mib * MIB
+        if given.memory_per_request is None
+        else float(given.memory_per_request),
+        calls=Policy(timeout=BACKEND_TIMEOUT_S) if given.calls is None else client_policy(given.calls),
+        without_encoder=given.without_encoder or (profile.streams.without_encoder if profile.streams else "software"),
         corrected=correction is not None,
     )
+
+
+def _growth(profile: AppProfile, given: Profile) -> float:
+    """Bytes that a pod gains per second."""
+    if given.memory_growth is None:
+        return profile.mem_growth_mib_per_h * MIB / 3600.0
+    return given.memory_growth
 
 
 def _workers(profile: AppProfile, given: Profile) -> int:

@@ -31,11 +31,11 @@ EngineKind = Literal["auto", "compiled", "reference"]
 class Notice:
     """Something the platform must know at once.
 
-    ``oom``: the pod's memory is above its limit (the platform kills it). ``drained``: a draining pod has served its
-    last request.
+    ``oom``: the pod's memory is above its limit (the platform kills it). ``memory``: it is above the level that
+    :meth:`Engine.watch_memory` set. ``drained``: a draining pod has served its last request.
     """
 
-    kind: Literal["oom", "drained"]
+    kind: Literal["oom", "memory", "drained"]
     slot: int
 
 
@@ -112,6 +112,15 @@ class Engine(Protocol):
 
     def stress_memory(self, slot: int, size: float) -> None:
         """Further ``size`` bytes in the pod from now on; 0 ends it."""
+
+    def watch_memory(self, slot: int, level: float) -> None:
+        """Give one notice when the pod's memory is above ``level`` (bytes; more than it uses now); inf: none.
+
+        Memory is looked at when a request comes and when growth alone reaches the level. A revived pod is not watched.
+        """
+
+    def pod_memory(self, slot: int) -> float:
+        """Bytes that the pod uses now; 0 when it does not run."""
 
     def set_rate_factor(self, source: int, factor: float) -> None:
         """Multiply the rates of an open source (divide think times of a closed one) from now on."""

@@ -133,19 +133,23 @@ def _disk_time(program: Program, step: DiskIo, disk: int) -> float:
 
 
 def _shares(operation: Operation, rate: float) -> Iterator[tuple[float, Instruction]]:
-    """Every instruction with the share of the visits that reach it, when no call fails."""
-    reach = 1.0
-    skips: list[tuple[int, float]] = []  # (instructions left that are skipped, share that skips them)
-    for step in operation.instructions:
-        share = reach * math.prod(1.0 - hit for _, hit in skips)
+    """Every instruction with the share of the visits that reach it, when no call fails and no pool is empty."""
+    reach = [1.0, *(0.0 for _ in operation.instructions)]
+    for index, step in enumerate(operation.instructions):
+        share = reach[index]
         yield share, step
-        skips = [(left - 1, hit) for left, hit in skips if left > 1]
-        if isinstance(step, Cache) and step.skip > 0:
-            skips.append((step.skip, step.hit_ratio))
+        skipped, goes_on = 0.0, share
+        if isinstance(step, Cache):
+            skipped = share * step.hit_ratio
+        elif isinstance(step, Hold) and step.skip:
+            skipped = share
         elif isinstance(step, Deny):
-            reach *= 1.0 - step.probability
-        elif isinstance(step, RateLimit) and rate * reach > step.average:
-            reach = step.average / rate
+            goes_on = share * (1.0 - step.probability)
+        elif isinstance(step, RateLimit) and rate * share > step.average:
+            goes_on = step.average / rate
+        reach[index + 1] += goes_on - skipped
+        if skipped:
+            reach[index + 1 + step.skip] += skipped
 
 
 def _visits(program: Program, rates: Sequence[float]) -> list[float]:

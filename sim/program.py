@@ -27,6 +27,9 @@ TCP_GIVE_UP_S = 924.6
 RETRANSMIT_S = 0.2
 """First retransmission of a lost segment (TCP_RTO_MIN, include/net/tcp.h); it doubles with every further loss."""
 
+POOL_OF_POD = -2
+"""The pool of a :class:`Hold`: that of the pod which serves it."""
+
 Law = Literal["constant", "exponential", "uniform", "erlang", "lognormal", "hyperexponential"]
 """Laws of a random time or amount. ``cv`` is used by the last three; erlang rounds 1/cv^2 to whole phases."""
 
@@ -127,7 +130,8 @@ class PodStation:
     connection is refused. ``cpu_weight`` is the CFS weight (cpu.shares of the request), ``cpu_limit`` the quota in
     cores (inf: none) with periods at ``cfs_phase + k * 100 ms``. ``idle_cores`` are used at all times. Memory in bytes:
     ``memory_base + memory_per_request * requests in the pod + memory_growth * age`` (growth in bytes per second).
-    ``disk`` serves the instructions that name no disk. ``warm``: what it has cached survives a restart.
+    ``disk`` serves the instructions that name no disk; ``pool``: the encoder sessions that it may use (-1:
+    none). ``warm``: what it has cached survives a restart.
     """
 
     name: str
@@ -145,6 +149,7 @@ class PodStation:
     memory_limit: float = math.inf
     disk: int = -1
     warm: bool = True
+    pool: int = -1
 
 
 # ------------------------------------------------------------------------------------------------- call plans
@@ -272,7 +277,8 @@ class Hold:
     """A stream: hold ``amount`` of a pool, ``bandwidth`` of a link and ``cores`` of the pod for a random time.
 
     If the pool or the link (its bandwidth minus what streams hold) has too little left, the request is refused, or
-    with ``degrade`` skips the hold and ends degraded.
+    with ``degrade`` goes on without the hold and ends degraded. A stream that found room skips the next ``skip``
+    instructions: what those do instead who found none. ``pool`` POOL_OF_POD is the pod's own, full if it has none.
     """
 
     time: Draw
@@ -282,9 +288,14 @@ class Hold:
     bandwidth: float = 0.0
     cores: float = 0.0
     degrade: bool = False
+    skip: int = 0
 
 
 Instruction = Cpu | Wait | Call | Cache | DiskIo | Transfer | Deny | RateLimit | Hold
+
+
+LANDING = Wait(Draw(0.0, "constant"))
+"""Takes no time: where a jump to the end of an operation lands."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 
 from models.errors import InputError, Problem, Where
 from sim.program import (
+    POOL_OF_POD,
     Cache,
     Call,
     Cpu,
@@ -91,7 +92,7 @@ def _operation(program: Program, operation: Operation) -> Iterator[Problem]:
     for position, instruction in enumerate(operation.instructions):
         place = f"{at} instruction {position}"
         yield from _instruction(program, place, instruction)
-        if isinstance(instruction, Cache) and position + instruction.skip >= len(operation.instructions):
+        if isinstance(instruction, (Cache, Hold)) and position + instruction.skip >= len(operation.instructions):
             yield _problem(place, f"skip {instruction.skip} leads past the end", "skip only what a miss costs")
 
 
@@ -129,10 +130,15 @@ def _instruction(program: Program, at: str, instruction: Instruction) -> Iterato
             yield from _not_negative(at, average=average, burst=burst)
         case Hold():
             yield from _draw(at, instruction.time)
-            yield from _index(at, "pool", instruction.pool, program.pools, optional=True)
+            if instruction.pool != POOL_OF_POD:
+                yield from _index(at, "pool", instruction.pool, program.pools, optional=True)
             yield from _index(at, "link", instruction.link, program.links, optional=True)
             yield from _not_negative(
-                at, amount=instruction.amount, bandwidth=instruction.bandwidth, cores=instruction.cores
+                at,
+                amount=instruction.amount,
+                bandwidth=instruction.bandwidth,
+                cores=instruction.cores,
+                skip=instruction.skip,
             )
 
 

@@ -296,8 +296,9 @@ class ReferenceEngine:
 
     def take_hold(self, pod: Pod, hold: Hold) -> None:
         """A stream begins."""
-        if hold.pool >= 0:
-            self.pool_used[hold.pool] += hold.amount
+        pool = pod.pool_of(hold)
+        if pool >= 0:
+            self.pool_used[pool] += hold.amount
         if hold.link >= 0:
             self._add_held(hold.link, hold.bandwidth)
         if hold.cores > 0.0:
@@ -305,8 +306,9 @@ class ReferenceEngine:
 
     def give_back(self, pod: Pod, hold: Hold) -> None:
         """A stream ends."""
-        if hold.pool >= 0:
-            self.pool_used[hold.pool] -= hold.amount
+        pool = pod.pool_of(hold)
+        if pool >= 0:
+            self.pool_used[pool] -= hold.amount
         if hold.link >= 0:
             self._add_held(hold.link, -hold.bandwidth)
         if hold.cores > 0.0:
@@ -336,7 +338,7 @@ class ReferenceEngine:
             self.filled[service] = min(self.filled[service], self.working_sets[service]) * ((running - 1) / running)
 
     def _begin_pod(self, pod: Pod) -> None:
-        pod.state, pod.started, pod.stress, pod.oom_told = "up", self.now, 0.0, False
+        pod.state, pod.started, pod.stress, pod.oom_told, pod.level = "up", self.now, 0.0, False, math.inf
         pod.idle_since = self.now
         self.idle_cores[pod.station.node] += pod.station.idle_cores
         if pod.station.idle_cores > 0.0:
@@ -404,6 +406,16 @@ class ReferenceEngine:
         pod.stress = size
         if pod.state in ("up", "draining"):
             pod.watch_memory()
+
+    def watch_memory(self, slot: int, level: float) -> None:
+        pod = self.pods[slot]
+        if pod.state in ("up", "draining"):
+            pod.level, pod.oom_told = level, False
+            pod.watch_memory()
+
+    def pod_memory(self, slot: int) -> float:
+        pod = self.pods[slot]
+        return pod.memory() if pod.state in ("up", "draining") else 0.0
 
     # ------------------------------------------------------------------------------------------- balancing and network
 

@@ -17,6 +17,7 @@ from simpy.events import URGENT, Event
 
 from sim.engine import Notice
 from sim.program import (
+    POOL_OF_POD,
     RETRANSMIT_S,
     TCP_GIVE_UP_S,
     Cache,
@@ -128,6 +129,7 @@ class Pod:
         self.visits: dict[int, Visit] = {}  # by serial
         self.started = engine.now
         self.stress = 0.0
+        self.level = math.inf  # the platform wants to know when the memory is above it
         self.memory_timer: Event | None = None
         self.oom_told = False
         self.clear_measures()
@@ -160,12 +162,21 @@ class Pod:
         base = station.memory_base + self.stress
         return base + station.memory_per_request * self.in_flight + station.memory_growth * age
 
+    @property
+    def memory_bound(self) -> float:
+        """The memory beyond which the platform is told."""
+        return min(self.station.memory_limit, self.level)
+
+    def pool_of(self, hold: Hold) -> int:
+        """The pool that a stream takes from, -1 for none."""
+        return self.station.pool if hold.pool == POOL_OF_POD else hold.pool
+
     def watch_memory(self) -> None:
         """Set the timer for the moment when growth alone reaches the limit."""
         cancel(self.memory_timer)
         self.memory_timer = None
         station = self.station
-        room = station.memory_limit - station.memory_base - self.stress
+        room = self.memory_bound - station.memory_base - self.stress
         if math.isinf(room):
             return
         if room < 0.0:
@@ -181,7 +192,9 @@ class Pod:
     def oom(self) -> None:
         if self.state in ("up", "draining") and not self.oom_told:
             self.oom_told = True
-            self.engine.notices.append(Notice("oom", self.slot))
+            limit = self.station.memory_limit
+            above = limit <= self.level or self.memory() > limit
+            self.engine.notices.append(Notice("oom" if above else "memory", self.slot))
 
     def admit(self, visit: Visit) -> bool:
         """Take the visit: a worker begins, or it waits in the queue; False if there is no room."""
@@ -199,7 +212,7 @@ class Pod:
             visit.start()
         memory = self.memory()
         self.engine.recorder.after_admission(self, memory)
-        if memory > station.memory_limit:
+        if memory > self.memory_bound:
             self.oom()
         return True
 
@@ -259,6 +272,10 @@ class Visit:
             counter = position << STEP_BITS
             if isinstance(instruction, Cache):
                 position += instruction.skip if self.cache_hit(instruction, counter) else 0
+            elif isinstance(instruction, Hold):
+                position += instruction.skip if (yield from self.stream(instruction, counter)) else 0
+                if self.failed:
+                    break
             else:
                 yield from self.step(instruction, counter)
                 if self.failed and not parallel:
@@ -281,8 +298,6 @@ class Visit:
                 yield from self.disk_io(instruction)
             case Transfer():
                 yield from self.transfer(instruction, counter)
-            case Hold():
-                yield from self.stream(instruction, counter)
             case Deny():
                 if uniform(self.key, counter) < instruction.probability:
                     self.failed = DENIED
@@ -415,9 +430,11 @@ class Visit:
         if size > 0.0:
             yield from self.flow(link.group, size)
 
-    def stream(self, hold: Hold, counter: int) -> Steps:
-        engine = self.engine
-        full = hold.pool >= 0 and engine.pool_used[hold.pool] + hold.amount > engine.program.pools[hold.pool].capacity
+    def stream(self, hold: Hold, counter: int) -> Generator[Event, Any, bool]:
+        """Hold what a stream needs for its length; whether there was room for it."""
+        engine, pool = self.engine, self.pod.pool_of(hold)
+        full = hold.pool == POOL_OF_POD and pool < 0
+        full = full or (pool >= 0 and engine.pool_used[pool] + hold.amount > engine.program.pools[pool].capacity)
         if hold.link >= 0:
             line = engine.links[hold.link].group.resource
             full = full or line.held + hold.bandwidth > line.capacity
@@ -426,15 +443,16 @@ class Visit:
                 self.degraded = True
             else:
                 self.failed = REFUSED
-            return
+            return False
         duration = draw(hold.time, self.key, counter)
         if duration <= 0.0:
-            return
+            return True
         engine.take_hold(self.pod, hold)
         self.undo = lambda: engine.give_back(self.pod, hold)
         yield self.clock.timer(duration)
         self.undo = None
         engine.give_back(self.pod, hold)
+        return True
 
     # ------------------------------------------------------------------------------------------- the end
 

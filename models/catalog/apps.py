@@ -49,6 +49,9 @@ class StreamProfile(Entry):
     direct_cores: float = 0.03
     transcode_cores: float = 3.0
     transcode_hw_cores: float = 0.2
+    without_encoder: Literal["software", "refuse"] = Field(
+        default="software", description="a transcode that finds no encoder session: in software, or refused (assumed)"
+    )
 
 
 class AppProfile(Entry):

@@ -65,6 +65,15 @@ class DiskType(Entry):
     confidence: str
 
 
+class Encoder(Entry):
+    """What a kind of hardware video encoder can do."""
+
+    hw_video: str = Field(description="the machines' hw_video")
+    sessions: int = Field(description="1080p transcodes at once in real time")
+    source: str
+    confidence: str
+
+
 @dataclass(frozen=True)
 class Hardware:
     """The hardware catalogue by key, with failure facts kept as they were written."""
@@ -72,6 +81,12 @@ class Hardware:
     machines: Mapping[str, Machine]
     disks: Mapping[str, DiskType]
     failure_facts: Mapping[str, Mapping[str, Any]]
+    encoders: Mapping[str, Encoder]
+
+    def encoder_sessions(self, machine: Machine) -> int:
+        """How many transcodes the machine's hardware encoder does at once; 0 without one."""
+        found = self.encoders.get(machine.hw_video)
+        return found.sessions if found is not None else 0
 
 
 @cache
@@ -82,4 +97,5 @@ def load_hardware() -> Hardware:
         machines={row["id"]: Machine.model_validate(row) for row in data["machines"]},
         disks={row["id"]: DiskType.model_validate(row) for row in data["disks"]},
         failure_facts={row["key"]: row for row in data["failure_facts"]},
+        encoders={row["hw_video"]: Encoder.model_validate(row) for row in data["encoders"]},
     )

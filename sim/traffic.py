@@ -1,0 +1,157 @@
+"""Where requests come from: a scenario's traffic as sources of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from models.errors import InputError, Problem, Where
+from models.graph.routes import EntryRoute
+from models.scenario import Scenario, Traffic
+from sim import program as ir
+from sim.callplans import Builder
+from sim.demand import client_policy
+from sim.entrance import entries, main_backend, stream_operation
+from sim.traces import read_trace
+
+SHAPES: dict[str, tuple[float, ...]] = {
+    "flat": (1.0,) * 24,
+    "evening": (2, 1, 1, 1, 1, 1, 2, 4, 4, 3, 3, 4, 5, 4, 4, 5, 6, 8, 10, 13, 14, 12, 8, 4),
+    "office": (1, 1, 1, 1, 1, 1, 2, 5, 11, 14, 14, 13, 9, 12, 13, 13, 11, 8, 5, 3, 2, 2, 1, 1),
+    "night": (12, 13, 13, 12, 10, 7, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 4, 6, 8, 10),
+}
+"""Relative load per hour of the day. Assumed: the shape of a household, an office, and nightly jobs."""
+
+
+def matching_routes(pattern: str, routes: Iterable[EntryRoute]) -> list[EntryRoute]:
+    """The routes whose id or host a pattern matches (``*`` matches anything)."""
+    return [route for route in routes if fnmatchcase(route.id, pattern) or fnmatchcase(route.host, pattern)]
+
+
+def sources(
+    builder: Builder, routes: list[EntryRoute], scenario: Scenario, folder: Path | None
+) -> tuple[list[ir.Source], list[str], list[Traffic]]:
+    """The sources of a scenario's traffic, the routes they use in order, and the traffic of each source.
+
+    Raises InputError for traffic that matches no route or an operation that no profile has.
+    """
+    problems: list[Problem] = []
+    found_sources: list[ir.Source] = []
+    names: list[str] = []
+    kept: list[Traffic] = []
+    for index, traffic in enumerate(scenario.spec.traffic):
+        where = f"spec.traffic[{index}]"
+        found = matching_routes(traffic.route, routes)
+        if not found:
+            known = ", ".join(sorted({route.host for route in routes})) or "none"
+            problems.append(
+                Problem(
+                    Where(field=f"{where}.route"),
+                    f"{traffic.route!r} matches no route of the platform",
+                    f"routes: {known}",
+                )
+            )
+        for route in found:
+            if not route.backends and route.entry_workload is None:
+                continue
+            try:
+                made = _route_sources(builder, route, traffic, scenario, folder, names)
+            except ValueError as error:
+                problems.append(Problem(Where(field=where), str(error), "see 'stowplan catalog apps'"))
+                continue
+            found_sources.extend(made)
+            kept.extend([traffic] * len(made))
+    if problems:
+        raise InputError(problems)
+    return found_sources, names, kept
+
+
+def _route_sources(
+    builder: Builder,
+    route: EntryRoute,
+    traffic: Traffic,
+    scenario: Scenario,
+    folder: Path | None,
+    names: list[str],
+) -> list[ir.Source]:
+    if route.id not in names:
+        names.append(route.id)
+    index = names.index(route.id)
+    mix = _mix(builder, route, traffic)
+    parts = [entries(builder, route, traffic, name, scenario) for name, _ in mix]
+    ways = tuple((way, weight * share) for (_, weight), part in zip(mix, parts, strict=True) for way, share in part)
+    policy = client_policy(traffic.client)
+    edge = scenario.spec.network.edge
+    outside = traffic.source == "internet"
+    common: dict[str, Any] = {
+        "route": index,
+        "rtt": edge.rtt if outside else scenario.spec.network.lan_rtt,
+        "segment": 3600.0,
+        "offset": _time_of_day(scenario) - scenario.spec.run.warm_up,
+    }
+    weights = SHAPES[traffic.shape] if isinstance(traffic.shape, str) else traffic.shape
+    factors = [weight * 24.0 / sum(weights) for weight in weights]
+    out: list[ir.Source] = []
+    hits = edge.cache_hit_ratio if outside and route.edge else 0.0
+    if traffic.arrivals == "trace":
+        times, chosen = read_trace((folder or Path()) / str(traffic.trace), route, [name for name, _ in mix])
+        if times:
+            trace: dict[str, Any] = {"trace": times, "trace_operations": _spread(chosen, parts)}
+            out.append(ir.Source(f"{route.id} trace", mix=ways, policy=policy, edge_hits=hits, **trace, **common))
+    elif traffic.rate is not None:
+        rates = tuple(traffic.rate * factor for factor in factors)
+        cv = traffic.variation if traffic.arrivals == "renewal" else 1.0
+        out.append(ir.Source(route.id, mix=ways, rates=rates, cv=cv, policy=policy, edge_hits=hits, **common))
+    elif traffic.users is not None:
+        think = ir.Draw(traffic.think_time)
+        out.append(
+            ir.Source(route.id, mix=ways, users=traffic.users, think=think, policy=policy, edge_hits=hits, **common)
+        )
+    for number, burst in enumerate(traffic.bursts, 1):
+        start, gap = scenario.spec.run.warm_up + burst.at, burst.within / burst.requests
+        times = tuple(start + gap * position for position in range(burst.requests))
+        out.append(
+            ir.Source(f"{route.id} burst {number}", mix=ways, trace=times, policy=policy, edge_hits=hits, **common)
+        )
+    for stream in traffic.streams if route.entry_workload is not None and route.backends else ():
+        operation = stream_operation(builder, route, traffic, stream.name, scenario)
+        rates = tuple(stream.rate * factor for factor in factors)
+        out.append(ir.Source(f"{route.id} {stream.name}", mix=((operation, 1.0),), rates=rates, **common))
+    return out
+
+
+def _spread(chosen: Sequence[int], parts: Sequence[Sequence[tuple[int, float]]]) -> tuple[int, ...]:
+    """Positions in the mix of ways for a trace's positions in the mix of operations: where an operation has several
+    ways (weighted backends), each gets its share in turn."""
+    first = [sum(len(part) for part in parts[:number]) for number in range(len(parts))]
+    credit = [[0.0 for _ in part] for part in parts]
+    out = []
+    for position in chosen:
+        mine = credit[position]
+        for way, (_, share) in enumerate(parts[position]):
+            mine[way] += share
+        best = max(range(len(mine)), key=mine.__getitem__)
+        mine[best] -= 1.0
+        out.append(first[position] + best)
+    return tuple(out)
+
+
+def _time_of_day(scenario: Scenario) -> float:
+    hours, _, minutes = scenario.spec.run.start.partition(":")
+    return int(hours) * 3600.0 + int(minutes) * 60.0
+
+
+def _mix(builder: Builder, route: EntryRoute, traffic: Traffic) -> list[tuple[str, float]]:
+    """(operation, weight) of a route: the scenario's, else the profile's."""
+    service = main_backend(route)
+    workload = builder.workload_of(service) if service is not None else None
+    known = builder.demands[workload.id].profile.operations if workload is not None else ()
+    if traffic.operations:
+        unknown = [op.name for op in traffic.operations if op.name not in {known_op.name for known_op in known}]
+        if unknown:
+            options = ", ".join(op.name for op in known) or "none"
+            raise ValueError(f"{route.id} has no operation {unknown[0]!r}; its profile has: {options}")
+        return [(op.name, op.weight) for op in traffic.operations]
+    return [(op.name, op.weight) for op in known] or [("request", 1.0)]
