@@ -6,16 +6,16 @@ Source: ``pkg/controller/daemon/{daemon_controller,update}.go``, ``util/daemonse
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from models.objects import Manifest, dig, string_map
 from models.rules.defaults import daemon_tolerations, template_of
 from models.rules.rollout import IntOrPercent, int_or_percent
-
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+from models.scheduler.podinfo import parse_tolerations
+from models.scheduler.selectors import node_selector
+from models.scheduler.taints import Taint, tolerated
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,12 @@ def daemon_update_step(nodes: Sequence[DaemonNode], surge: int, unavailable: int
 
 def tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
     """Whether a toleration covers a taint (``ToleratesTaint``): empty effect or key match all; default Equal."""
-    effect, key = str(toleration.get("effect") or ""), str(toleration.get("key") or "")
-    if effect not in ("", taint.get("effect")) or key not in ("", taint.get("key")):
-        return False
-    operator = toleration.get("operator") or "Equal"
-    if operator == "Exists":
-        return True
-    if operator == "Equal":
-        return bool((toleration.get("value") or "") == (taint.get("value") or ""))
-    return False
+    wanted = Taint(*(str(taint.get(field) or "") for field in Taint._fields))
+    return tolerated(wanted, parse_tolerations([toleration]))
 
 
 def fits_node_affinity(spec: Mapping[str, Any], node: Manifest) -> bool:
-    """nodeSelector and required node affinity; terms are ORed, an empty term matches nothing."""
+    """nodeSelector and required node affinity; terms are ORed, an empty or unreadable term matches nothing."""
     labels = string_map(dig(node, "metadata", "labels"))
     selector = string_map(spec.get("nodeSelector"))
     if any(labels.get(key) != value for key, value in selector.items()):
@@ -100,34 +93,7 @@ def fits_node_affinity(spec: Mapping[str, Any], node: Manifest) -> bool:
     required = dig(spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
     if required is None:
         return True
-    fields = {"metadata.name": str(dig(node, "metadata", "name", default=""))}
-    return any(_term(term, labels, fields) for term in dig(required, "nodeSelectorTerms", default=[]))
-
-
-def _term(term: Mapping[str, Any], labels: Mapping[str, str], fields: Mapping[str, str]) -> bool:
-    expressions = term.get("matchExpressions") or []
-    names = term.get("matchFields") or []
-    if not expressions and not names:
-        return False
-    return all(_expression(item, labels) for item in expressions) and all(_expression(item, fields) for item in names)
-
-
-def _expression(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, operator = str(item.get("key")), item.get("operator")
-    values = [str(value) for value in item.get("values") or []]
-    present = key in labels
-    if operator in ("Exists", "DoesNotExist"):
-        return present is (operator == "Exists")
-    if operator == "In":
-        return present and labels[key] in values
-    if operator == "NotIn":
-        return not present or labels[key] not in values
-    if operator in ("Gt", "Lt") and present and len(values) == 1:
-        if not _INTEGER.fullmatch(labels[key]) or not _INTEGER.fullmatch(values[0]):
-            return False
-        left, right = int(labels[key]), int(values[0])
-        return left > right if operator == "Gt" else left < right
-    return False
+    return node_selector(required).matches(labels, str(dig(node, "metadata", "name", default="")))
 
 
 def _replacing(nodes: Sequence[DaemonNode], unavailable: int) -> DaemonStep:

@@ -167,6 +167,9 @@ def parse_thresholds(
 
     Raises ValueError in the kubelet's words.
     """
+    for seconds in (grace_s or {}).values():
+        if seconds < 0:
+            raise ValueError(f"invalid eviction grace period specified: {seconds:g}s, must be a positive value")
     reclaim = {signal: _reclaim(signal, text) for signal, text in (minimum_reclaim or {}).items()}
     found: list[Threshold] = []
     for signal, text in hard.items():

@@ -84,7 +84,8 @@ def desired_replicas(
     """ceil(ready * metric / target), or ``current`` while the ratio is within the tolerance.
 
     ``metric``: mean over ready pods (or the object's value), in the target's unit; ``ready``: ready pods, all by
-    default; ``tolerance_down``: tolerance downwards where it differs. From 0 replicas: ceil(metric / target).
+    default; ``tolerance_down``: tolerance downwards where it differs, here and below. From 0 replicas:
+    ceil(metric / target).
     """
     ratio = metric / target
     if current == 0:
@@ -94,15 +95,27 @@ def desired_replicas(
     return min(MAX_INT32, math.ceil(ratio * (current if ready is None else ready)))
 
 
-def desired_from_total(statuses: int, total: int, target_average: int, tolerance: float = DEFAULT_TOLERANCE) -> int:
+def desired_from_total(
+    statuses: int,
+    total: int,
+    target_average: int,
+    tolerance: float = DEFAULT_TOLERANCE,
+    *,
+    tolerance_down: float | None = None,
+) -> int:
     """Replicas for an AverageValue of an object or external metric (``GetExternalPerPodMetricReplicas``)."""
-    if statuses and within_tolerance(total / (target_average * statuses), tolerance):
+    if statuses and within_tolerance(total / (target_average * statuses), tolerance, tolerance_down):
         return statuses
     return min(MAX_INT32, math.ceil(total / target_average))
 
 
 def desired_from_utilisation(
-    current: int, pods: Mapping[str, PodMetric], target_percent: int, tolerance: float = DEFAULT_TOLERANCE
+    current: int,
+    pods: Mapping[str, PodMetric],
+    target_percent: int,
+    tolerance: float = DEFAULT_TOLERANCE,
+    *,
+    tolerance_down: float | None = None,
 ) -> int:
     """Replicas for a resource utilisation target, in percent of the requests (``GetResourceReplicas``).
 
@@ -119,18 +132,23 @@ def desired_from_utilisation(
         requested = sum(pods[name].request for name in values)
         return (sum(values.values()) * 100 // requested) / target_percent
 
-    return _from_pods(current, pods, ratio, missing, tolerance)
+    return _from_pods(current, pods, ratio, missing, (tolerance, tolerance_down))
 
 
 def desired_from_average(
-    current: int, pods: Mapping[str, PodMetric], target: int, tolerance: float = DEFAULT_TOLERANCE
+    current: int,
+    pods: Mapping[str, PodMetric],
+    target: int,
+    tolerance: float = DEFAULT_TOLERANCE,
+    *,
+    tolerance_down: float | None = None,
 ) -> int:
     """Replicas for a mean value per pod in milli-units (``calcPlainMetricReplicas``); missing pods are on target."""
 
     def ratio(values: Mapping[str, int]) -> float:
         return (sum(values.values()) // len(values)) / target
 
-    return _from_pods(current, pods, ratio, dict.fromkeys(pods, target), tolerance)
+    return _from_pods(current, pods, ratio, dict.fromkeys(pods, target), (tolerance, tolerance_down))
 
 
 def within_tolerance(ratio: float, up: float = DEFAULT_TOLERANCE, down: float | None = None) -> bool:
@@ -209,7 +227,7 @@ def _from_pods(
     pods: Mapping[str, PodMetric],
     ratio: Callable[[Mapping[str, int]], float],
     missing_on_target: Mapping[str, int],
-    tolerance: float,
+    tolerances: tuple[float, float | None],
 ) -> int:
     counted = {name: pod for name, pod in pods.items() if pod.state != "ignored"}
     unready = [name for name, pod in counted.items() if pod.state == "unready"]
@@ -220,7 +238,7 @@ def _from_pods(
     first = ratio(values)
     growing_unready = bool(unready) and first > 1.0
     if not growing_unready and not missing:
-        return current if within_tolerance(first, tolerance) else math.ceil(first * len(values))
+        return current if within_tolerance(first, *tolerances) else math.ceil(first * len(values))
     filled = dict(values)
     if first != 1.0:
         filled |= {name: missing_on_target[name] if first < 1.0 else 0 for name in missing}
@@ -228,7 +246,7 @@ def _from_pods(
         filled |= dict.fromkeys(unready, 0)
     second = ratio(filled)
     turned = (first < 1.0 < second) or (second < 1.0 < first)
-    if within_tolerance(second, tolerance) or turned:
+    if within_tolerance(second, *tolerances) or turned:
         return current
     wanted = math.ceil(second * len(filled))
     backwards = (second < 1.0 and wanted > current) or (second > 1.0 and wanted < current)

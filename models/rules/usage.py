@@ -1,8 +1,8 @@
 """What an object costs against a ResourceQuota, and which quota scopes it falls under.
 
 Source: ``pkg/quota/v1/evaluator/core/{pods,services,persistent_volume_claims,resource_claims}.go`` and
-``apiserver/pkg/quota/v1/generic/evaluator.go``. Extended resources that a device class stands for are counted by
-their own name only.
+``apiserver/pkg/quota/v1/generic/evaluator.go``. An extended resource that a device class stands for is charged to the
+pod that asks for it; the claim made for that pod is charged for the devices of its class.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _claim_usage(claim: Manifest) -> ResourceList:
     amounts: ResourceList = {"persistentvolumeclaims": ONE}
     requested = resource_list(dig(claim, "spec", "resources", "requests")).get("storage")
     if requested is not None:
-        allocated = resource_list(dig(claim, "status", "allocatedResources")).get("storage", ZERO)
+        allocated = resource_list(dig(claim, "status", "allocatedResources")).get("storage", requested)
         amounts["requests.storage"] = max(requested, allocated).round_up(0)
     annotations = dig(claim, "metadata", "annotations", default={})
     storage_class = annotations.get("volume.beta.kubernetes.io/storage-class")
@@ -218,7 +218,9 @@ def _device_usage(claim: Manifest) -> ResourceList:
                 key, amount = _devices(item)
                 worst[key] = max(worst.get(key, ZERO), amount)
         total = add_lists(total, worst)
-    return total
+    # A device class is an extended resource of its own, so that quotas of either form see the same devices.
+    classes = {key.removesuffix(_DEVICE_SUFFIX): n for key, n in total.items() if key.endswith(_DEVICE_SUFFIX) and n}
+    return total | {f"requests.{_DEVICE_PREFIX}{name}": amount for name, amount in classes.items() if name}
 
 
 def _devices(request: Manifest) -> tuple[str, Quantity]:
