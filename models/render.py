@@ -27,6 +27,10 @@ _MANIFEST_SUFFIXES = {".yaml", ".yml", ".json"}
 _SKIPPED_FOLDERS = {"node_modules", "vendor", "__pycache__"}
 
 
+class NothingHereError(InputError):
+    """A folder or file without any object."""
+
+
 def render_tree(
     path: Path,
     *,
@@ -54,11 +58,11 @@ def render_tree(
         roots = discover_roots(folder)
         rendered = _build_roots(roots, repository, renderer, charts) if roots else _plain_folder(folder, repository)
     if not rendered.objects and not rendered.missing:
-        raise InputError(
+        raise NothingHereError(
             Problem(
                 Where(str(path)),
                 "nothing here is a Kubernetes manifest or a kustomization",
-                "point at a Kustomize root, a folder of manifests or a rendered file",
+                "point at a Kustomize root, a folder of manifests or a rendered file; charts are read with --expand",
             )
         )
     rendered = replace(rendered, lines=Lines((str(repository),)))
@@ -180,9 +184,7 @@ def _run_kustomize(root: Path, repository: Path) -> Rendered:
 def _plain_folder(folder: Path, repository: Path) -> Rendered:
     objects: list[KubeObject] = []
     missing: list[Missing] = []
-    for directory in walk(folder):
-        if (directory / "Chart.yaml").is_file():
-            continue
+    for directory in walk_manifests(folder):
         for file in sorted(directory.iterdir()):
             if file.suffix not in _MANIFEST_SUFFIXES or not file.is_file():
                 continue
@@ -214,6 +216,18 @@ def _expand(value: Any, document: Document, path: tuple[str | int, ...] = ()) ->
         return
     line = document.line_of(path) if path else document.line
     yield KubeObject(value, Origin(document.file, line))
+
+
+def walk_manifests(folder: Path) -> Iterator[Path]:
+    """Those of :func:`walk` that are no part of a Helm chart: templates are no manifests."""
+    chart: Path | None = None
+    for directory in walk(folder):
+        if chart is not None and directory.is_relative_to(chart):
+            continue
+        if (directory / "Chart.yaml").is_file():
+            chart = directory
+            continue
+        yield directory
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -70,10 +70,11 @@ def _path_source(
     tree: Tree, item: KubeObject, source: Mapping[str, Any], named: Mapping[str, Any]
 ) -> Iterator[Rendered]:
     path, url = str(source["path"]), str(source.get("repoURL") or "")
-    folder = tree.folder(path) if is_this_repository(tree.repository, url) else None
+    here = is_this_repository(tree.repository, url)
+    folder = tree.folder(path) if here else None
     if folder is None:
-        what = f"{path} of {url}"
-        yield Rendered((), (Missing("repository", what, item.origin, "it is another repository", "its objects"),))
+        reason = "this repository has no such folder" if here else "it is another repository"
+        yield Rendered((), (Missing("repository", f"{path} of {url}", item.origin, reason, "its objects"),))
     elif folder.is_file():
         yield read_file(tree, folder)
     elif source.get("plugin") is not None:

@@ -6,17 +6,25 @@ that the tree already renders is not added a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.errors import RenderError
 from models.gitops import argo, flux, k3s
 from models.gitops.folders import Tree, read_file
+from models.gitops.wrappers import chart_folders, install
 from models.helm.source import ChartSource
 from models.objects import KubeObject, Missing, ObjectKey, Origin, Rendered, dig
 from models.operators.kinds import CLUSTER_SCOPED
-from models.render import find_repository, kustomization_file, render_tree, walk, without_secrets
+from models.render import (
+    NothingHereError,
+    find_repository,
+    kustomization_file,
+    render_tree,
+    walk_manifests,
+    without_secrets,
+)
 from models.yamldoc.lines import Lines
 
 _ROUNDS = 20
@@ -49,8 +57,13 @@ def render_whole(
     """
     root = (repository or find_repository(path)).resolve()
     charts = ChartSource(root, model=model, fetch=fetch, cache=cache)
+    lone = chart_folders(path.resolve()) if expand else []
     try:
         rendered = render_tree(path, repository=root, renderer=renderer, charts=charts, show_secrets=True)
+    except NothingHereError:
+        if not lone:
+            raise
+        rendered = Rendered(roots=(".",))
     except RenderError:
         if not charts.modelled_any:
             raise
@@ -59,18 +72,30 @@ def render_whole(
         rendered = render_tree(path, repository=root, renderer=renderer, charts=charts, show_secrets=True)
         charts = ChartSource(root, model=model, fetch=fetch, cache=cache)
     if expand:
-        rendered = expand_gitops(_with_loose(rendered, path, Tree(root, charts)), root, charts)
+        rendered = expand_gitops(_with_loose(rendered, path, Tree(root, charts)), root, charts, lone)
     rendered = replace(charts.account(rendered), lines=Lines((str(root),)))
     return rendered if show_secrets else without_secrets(rendered)
 
 
-def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource) -> Rendered:
-    """``rendered`` and all that its Applications, Flux Kustomizations and HelmReleases add to it."""
+def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource, lone: Sequence[Path] = ()) -> Rendered:
+    """``rendered`` and all that its Applications, Flux Kustomizations and HelmReleases add to it.
+
+    ``lone``: charts of the tree, each of which is installed by itself when nothing else has installed it by then.
+    """
     state = _State(Tree(repository.resolve(), charts), list(rendered.objects), list(rendered.missing))
     state.initial = rendered.objects
     state.keys = {item.key for item in rendered.objects}
     state.done = set(rendered.roots) - {".", ""}
     state.roots = list(rendered.roots)
+    _follow_all(state)
+    for folder in lone:
+        if folder.resolve() not in charts.used:
+            state.add(install(state.tree, folder), folder.name)
+            _follow_all(state)
+    return Rendered(tuple(state.objects), tuple(state.missing), tuple(state.roots))
+
+
+def _follow_all(state: _State) -> None:
     for _ in range(_ROUNDS):
         before = len(state.followed)
         bringers = [item for item in state.objects if not _is_release(item)]
@@ -87,7 +112,6 @@ def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource) -> 
             state.follow(item)
         if len(state.followed) == before:
             break
-    return Rendered(tuple(state.objects), tuple(state.missing), tuple(state.roots))
 
 
 def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
@@ -95,7 +119,7 @@ def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
     if not path.is_dir():
         return rendered
     keys, found = {item.key for item in rendered.objects}, []
-    for folder in walk(path.resolve()):
+    for folder in walk_manifests(path.resolve()):
         if kustomization_file(folder) is not None:
             continue
         for file in sorted(folder.iterdir()):
@@ -162,15 +186,15 @@ class _State:
             if bringer.group == argo.GROUP:
                 namespace = str(dig(bringer.manifest, "spec", "destination", "namespace") or "")
                 for found in argo.application_objects(self.tree, bringer, self.done):
-                    self._add(found, namespace)
+                    self.add(found, namespace)
             elif flux.is_kustomization(bringer):
                 self._flux(bringer)
             elif k3s.is_helm_chart(bringer):
                 found = k3s.helm_chart_objects(self.tree, bringer, self.objects)
-                self._add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
+                self.add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
             else:
                 found = flux.helm_release_objects(self.tree, bringer, flux.index(self.objects))
-                self._add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
+                self.add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
 
     def _bringers(self, item: KubeObject) -> Iterator[KubeObject]:
         if item.group == argo.GROUP:
@@ -180,9 +204,9 @@ class _State:
 
     def _flux(self, item: KubeObject) -> None:
         found = flux.kustomization_objects(self.tree, item, flux.index(self.objects))
-        self._add(found, str(item.spec.get("targetNamespace") or ""))
+        self.add(found, str(item.spec.get("targetNamespace") or ""))
 
-    def _add(self, found: Rendered, namespace: str) -> None:
+    def add(self, found: Rendered, namespace: str) -> None:
         """Add objects; what the tree itself rendered of the same lines, less determined, gives way to them."""
         arrived = [_placed(item, namespace) for item in found.objects]
         by_origin: dict[Origin, list[KubeObject]] = {}

@@ -36,6 +36,8 @@ class ChartSource:
         self.repository = repository.resolve()
         self.model, self.fetch = model, fetch
         self.cache = cache or cache_folder()
+        self.used: set[Path] = set()
+        """The folders of the tree's own charts that something asked for."""
         self._modelled: dict[Origin, list[tuple[ChartRequest, Modelled]]] = {}
         self._lacking: dict[Origin, list[ChartRequest]] = {}
         self._reasons: dict[Origin, str] = {}
@@ -43,6 +45,8 @@ class ChartSource:
     def __call__(self, request: ChartRequest) -> list[Manifest] | None:
         """The objects of a chart, or None when it can neither be had nor modelled."""
         chart = self._found(request)
+        if chart is not None:
+            self.used.add(chart.resolve())
         real = self._rendered(request, chart) if chart is not None else None
         if real is not None and chart is not None:
             return [*real, *self._dependencies(request, chart)]
@@ -153,9 +157,8 @@ class ChartSource:
         for origin, made in self._modelled.items():
             if origin in used:
                 yield from (missing_chart(request, self._reasons.get(origin, ""), entry) for request, entry in made)
-        for origin, requests in self._lacking.items():
-            if origin in used:
-                yield from (missing_chart(request) for request in requests)
+        for requests in self._lacking.values():
+            yield from (missing_chart(request) for request in requests)
 
 
 def missing_chart(request: ChartRequest, reason: str = "", made: Modelled | None = None) -> Missing:
