@@ -115,17 +115,52 @@ def _follow_all(state: _State) -> None:
 
 
 def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
-    """``rendered`` with the Applications and Flux Kustomizations that stand in files no kustomization lists."""
+    """``rendered`` with the Applications and Flux Kustomizations that stand in files no kustomization lists.
+
+    A folder of such Kustomizations is what Flux was started with: its variables and sources count as well.
+    """
     if not path.is_dir():
         return rendered
-    keys, found = {item.key for item in rendered.objects}, []
+    keys = {item.key for item in rendered.objects}
+    found: list[KubeObject] = []
     for folder in walk_manifests(path.resolve()):
         if kustomization_file(folder) is not None:
             continue
-        for file in sorted(folder.iterdir()):
-            if file.suffix in (".yaml", ".yml") and file.is_file() and _mentions_gitops(file):
-                found += [item for item in read_file(tree, file).objects if _brings_folders(item)]
-    return rendered + Rendered(tuple(item for item in found if item.key not in keys))
+        files = [file for file in sorted(folder.iterdir()) if file.suffix in (".yaml", ".yml") and file.is_file()]
+        bringers = [
+            item
+            for file in files
+            if _mentions_gitops(file)
+            for item in read_file(tree, file).objects
+            if _brings_folders(item) and item.key not in keys
+        ]
+        found += bringers
+        if any(flux.is_kustomization(item) for item in bringers):
+            found += [
+                item
+                for file in files
+                if file.stat().st_size <= _LOOSE_BYTES
+                for item in read_file(tree, file).objects
+                if _fills_variables(item) and item.key not in keys
+            ]
+    return rendered + Rendered(tuple(found), _several_clusters((*rendered.objects, *found)))
+
+
+def _fills_variables(item: KubeObject) -> bool:
+    return item.group == flux.SOURCE_GROUP or (item.group == "" and item.kind in ("ConfigMap", "Secret"))
+
+
+def _several_clusters(objects: Sequence[KubeObject]) -> tuple[Missing, ...]:
+    """One entry when Kustomizations of one name apply different folders: a tree of several clusters read as one."""
+    first: dict[ObjectKey, KubeObject] = {}
+    for item in objects:
+        other = first.setdefault(item.key, item)
+        if flux.is_kustomization(item) and item.spec.get("path") != other.spec.get("path"):
+            what = f"difference between {other.origin.file} and {item.origin.file}"
+            reason = f"both have Kustomization {item.key.namespace}/{item.name}: several clusters are read as one"
+            hides = "objects that the clusters call the same; name the folder of one cluster to see it alone"
+            return (Missing("generator", what, item.origin, reason, hides),)
+    return ()
 
 
 def _mentions_gitops(file: Path) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.charts import merge_values
@@ -22,23 +22,35 @@ from models.gitops.substitute import DISABLED, Variables, substitute
 from models.objects import KubeObject, Missing, Origin, Rendered, dig, string_map
 from models.operators.make import mapping, maps
 
+SOURCE_GROUP = "source.toolkit.fluxcd.io"
 KUSTOMIZE_GROUP, HELM_GROUP = "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io"
-Known = Mapping[tuple[str, str, str], KubeObject]
+Known = Mapping[tuple[str, str, str], Sequence[KubeObject]]
 
 
-def index(objects: Iterable[KubeObject]) -> dict[tuple[str, str, str], KubeObject]:
+def index(objects: Iterable[KubeObject]) -> dict[tuple[str, str, str], list[KubeObject]]:
     """Objects by kind, namespace and name; Flux looks its sources and values up this way."""
-    return {(item.kind, item.namespace, item.name): item for item in objects}
+    found: dict[tuple[str, str, str], list[KubeObject]] = {}
+    for item in objects:
+        found.setdefault((item.kind, item.namespace, item.name), []).append(item)
+    return found
 
 
-def _lookup(known: Known, kind: str, namespace: str, name: str) -> KubeObject | None:
-    """The object, also when its namespace is left to a kustomization that is not read."""
+def _lookup(known: Known, kind: str, namespace: str, name: str, asker: KubeObject) -> KubeObject | None:
+    """The object, also when its namespace is left to a kustomization that is not read.
+
+    A tree of several clusters has objects of one name; the one that stands nearest to the asker is meant.
+    """
     found = known.get((kind, namespace, name))
-    if found is not None:
-        return found
-    others = [item for (other, space, called), item in known.items() if (other, called) == (kind, name)]
+    if found:
+        return max(reversed(found), key=lambda item: _shared(item.origin.file, asker.origin.file))
+    others = [item for (other, _, called), same in known.items() if (other, called) == (kind, name) for item in same]
     loose = [item for item in others if not item.namespace or not namespace]
     return loose[0] if len(loose) == 1 else None
+
+
+def _shared(left: str, right: str) -> int:
+    """How many folders of one name two paths have: ``clusters/main`` and ``apps/main/web`` belong together."""
+    return len(set(left.split("/")[:-1]) & set(right.split("/")[:-1]))
 
 
 def kustomization_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered:
@@ -74,7 +86,7 @@ def _is_here(tree: Tree, item: KubeObject, source: Mapping[str, Any], path: str,
     second GitRepository is another one when the path is its root; any other path counts when it exists here.
     """
     kind, name = str(source.get("kind") or "GitRepository"), str(source.get("name") or "")
-    found = _lookup(known, kind, str(source.get("namespace") or item.namespace), name)
+    found = _lookup(known, kind, str(source.get("namespace") or item.namespace), name, item)
     if found is None or name == "flux-system":
         return True
     if kind != "GitRepository" or not is_this_repository(tree.repository, str(found.spec.get("url") or "")):
@@ -89,7 +101,7 @@ def variables_of(item: KubeObject, known: Known) -> Variables:
     hidden: set[str] = set()
     complete = True
     for source in maps(item.get("spec", "postBuild", "substituteFrom")):
-        found = _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""))
+        found = _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""), item)
         if found is None:
             complete = complete and source.get("optional") is True
         elif _encrypted(found):
@@ -187,13 +199,13 @@ def _chart(tree: Tree, item: KubeObject, known: Known) -> dict[str, str] | None:
     reference = mapping(item.spec.get("chartRef"))
     if reference:
         namespace = str(reference.get("namespace") or item.namespace)
-        source = _lookup(known, str(reference.get("kind")), namespace, str(reference.get("name") or ""))
+        source = _lookup(known, str(reference.get("kind")), namespace, str(reference.get("name") or ""), item)
         if source is None:
             return None
         if source.kind == "OCIRepository":
             return _from_oci(source)
-        return _from_spec(tree, source.spec, source.namespace or namespace, known)
-    return _from_spec(tree, mapping(item.get("spec", "chart", "spec")), item.namespace, known)
+        return _from_spec(tree, source.spec, source.namespace or namespace, known, item)
+    return _from_spec(tree, mapping(item.get("spec", "chart", "spec")), item.namespace, known, item)
 
 
 def _from_oci(source: KubeObject) -> dict[str, str]:
@@ -203,7 +215,9 @@ def _from_oci(source: KubeObject) -> dict[str, str]:
     return {"name": url.rpartition("/")[2], "repo": url.rpartition("/")[0], "version": version, "local": ""}
 
 
-def _from_spec(tree: Tree, spec: Mapping[str, Any], namespace: str, known: Known) -> dict[str, str] | None:
+def _from_spec(
+    tree: Tree, spec: Mapping[str, Any], namespace: str, known: Known, item: KubeObject
+) -> dict[str, str] | None:
     reference = mapping(spec.get("sourceRef"))
     name, version = str(spec.get("chart") or ""), str(spec.get("version") or "")
     if not name:
@@ -214,7 +228,7 @@ def _from_spec(tree: Tree, spec: Mapping[str, Any], namespace: str, known: Known
             return None
         return {"name": folder.name, "repo": "", "version": "", "local": name.removeprefix("./")}
     space = str(reference.get("namespace") or namespace)
-    source = _lookup(known, str(reference.get("kind")), space, str(reference.get("name") or ""))
+    source = _lookup(known, str(reference.get("kind")), space, str(reference.get("name") or ""), item)
     url = str(source.spec.get("url") or "").rstrip("/") if source is not None else ""
     if source is None:
         # The chart's name is all that a model needs; the repository stands elsewhere.
@@ -226,7 +240,7 @@ def _values(item: KubeObject, known: Known) -> dict[str, Any]:
     """``valuesFrom`` in order, then ``values`` over them."""
     values: dict[str, Any] = {}
     for source in maps(item.spec.get("valuesFrom")):
-        found = _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""))
+        found = _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""), item)
         text = _data(found).get(str(source.get("valuesKey") or "values.yaml")) if found is not None else None
         if text is None or (found is not None and _encrypted(found)):
             continue

@@ -343,3 +343,44 @@ def test_the_root_of_a_second_repository_is_not_this_one(tmp_path: Path) -> None
     rendered = render_whole(tmp_path / "c", repository=tmp_path)
     assert "ConfigMap" not in {item.kind for item in rendered.objects}
     assert [(item.kind, item.what) for item in rendered.missing] == [("repository", "./ of GitRepository elsewhere")]
+
+
+def test_a_tree_of_two_clusters_is_read_as_one_and_says_so(tmp_path: Path) -> None:
+    post = {"substituteFrom": [{"kind": "ConfigMap", "name": "settings"}]}
+    for cluster in ("main", "spare"):
+        settings = config("settings", WHERE=cluster)
+        settings["metadata"]["namespace"] = "flux-system"
+        write(
+            tmp_path,
+            {
+                f"clusters/{cluster}/apps.yaml": flux("apps", f"./apps/{cluster}", postBuild=post),
+                f"clusters/{cluster}/settings.yaml": settings,
+                f"apps/{cluster}/app.yaml": config(f"app-{cluster}", where="${WHERE}"),
+            },
+        )
+    (tmp_path / ".git").mkdir()
+    whole = render_whole(tmp_path)
+    for cluster in ("main", "spare"):
+        assert found(whole, "ConfigMap", f"app-{cluster}").manifest["data"] == {"where": cluster}
+    assert [entry.reason for entry in whole.missing] == [
+        "both have Kustomization flux-system/apps: several clusters are read as one"
+    ]
+    alone = render_whole(tmp_path / "clusters" / "spare")
+    assert alone.missing == ()
+    assert found(alone, "ConfigMap", "app-spare").manifest["data"] == {"where": "spare"}
+
+
+def test_variables_beside_loose_kustomizations_are_read_with_them(tmp_path: Path) -> None:
+    post = {"substituteFrom": [{"kind": "ConfigMap", "name": "settings"}]}
+    settings = config("settings", HOST="example.org")
+    settings["metadata"]["namespace"] = "flux-system"
+    write(
+        tmp_path,
+        {
+            "cluster/apps.yaml": flux("apps", "./apps", postBuild=post),
+            "cluster/settings.yaml": settings,
+            "apps/kustomization.yaml": {"resources": ["app.yaml"]},
+            "apps/app.yaml": config("app", host="${HOST}"),
+        },
+    )
+    assert found(render_whole(tmp_path), "ConfigMap", "app").manifest["data"] == {"host": "example.org"}
