@@ -306,7 +306,7 @@ def _rate(chart: str, route: str, bins: NDArray[np.int64], merged: EngineMeasure
     starts = range(0, len(bins), COARSER)
     parts = [bins[start : start + COARSER] for start in starts]
     rates = tuple(float(part.sum()) / (len(part) * width * merged.replications) for part in parts)
-    return Series(chart, route, "requests/s", tuple(start * width for start in starts), rates)
+    return Series(chart, route, "/s", tuple(start * width for start in starts), rates)
 
 
 def _steps(chart: str, name: str, unit: str, steps: Sequence[tuple[float, float]], length: float) -> Series:

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from models.findings import Finding, Severity
 from models.sight import LEGEND, MARKS
-from reports import pictures, plots
+from reports import pictures, plots, slow_plot
 from reports.document import Cell, Column, Estimate, Report, Table
 from reports.formats import NUMERIC, UNITS, duration, interval, number, printable, scalar
 from reports.sections import CHARTS, SECTIONS, Section, other_charts, other_tables
@@ -159,6 +159,7 @@ def _pictures(report: Report, marks: Sequence[plots.Mark]) -> dict[str, Markup]:
         ("nodes", "nodes", plots.node_bars),
         ("namespaces", "namespaces", plots.namespace_bars),
         ("growth", "growth", plots.growth),
+        ("slowest", "slowest", slow_plot.slowest),
     ):
         found = report.table(table)
         drawn[key] = draw(found) if found else ""

@@ -195,8 +195,8 @@ SECTIONS: tuple[Section, ...] = (
 CHARTS: dict[str, str] = {
     "availability": "Availability over time",
     "latency": "Latency over time",
-    "requests": "Requests over time",
-    "unsuccessful": "Requests that failed or were turned away, over time",
+    "requests": "Requests per second",
+    "unsuccessful": "Requests per second that failed or were turned away",
     "links": "Use of links over time",
     "node-cpu": "CPU use per node",
     "node-memory": "Memory use per node",

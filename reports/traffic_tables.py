@@ -27,15 +27,15 @@ def slowest_table(evidence: Evidence, seen: Mapping[str, Seen]) -> Table:
         (
             item.route,
             item.operation.partition(f"{item.route} ")[2] or item.operation,
-            item.replication,
-            item.at_s,
             item.latency_s,
             item.outcome.label,
-            item.attempts,
+            path_of(item, owners),
             item.queue_s,
             item.work_s,
             item.outside_s,
-            path_of(item, owners),
+            item.attempts,
+            item.at_s,
+            item.replication,
         )
         for item in found
     ]
@@ -59,7 +59,8 @@ def path_of(item: SlowRequest, owners: Mapping[str, str]) -> str:
         parts.append(f"{owners.get(station.pod, station.pod)}{times} {duration(station.work_s)}{queued}")
     rest = sum(one.queue_s + one.work_s for one in item.stations if one not in long)
     if rest:
-        parts.append(f"{len(item.stations) - len(long)} others {duration(rest)}")
+        others = len(item.stations) - len(long)
+        parts.append(f"{others} other{'s' if others > 1 else ''} {duration(rest)}")
     return ", ".join([*parts, f"outside {duration(item.outside_s)}"])
 
 

@@ -29,6 +29,7 @@ POOLED_SHARE = "Wilson's interval over all requests, taken as independent: repli
 POOLED_QUANTILE = (
     "order statistics of all requests together, taken as independent: a replication has too few for a p{percentile:g}"
 )
+MOST = 0.9
 ONE_REPLICATION = "order statistics of the requests of one replication, taken as independent"
 
 
@@ -97,18 +98,20 @@ def share_estimate(successes: Sequence[int], trials: Sequence[int], confidence: 
 def quantile_estimate(histograms: Sequence[NDArray[np.integer]], q: float, confidence: float) -> Interval | None:
     """A quantile (seconds) from one latency histogram per replication; None when all are empty.
 
-    Replications are batches when each holds enough values for the quantile (``samples_needed``): Student's interval
-    over their quantiles, never narrower than the histogram's bucket. Else the order statistics of all values together,
-    at the outer edges of their buckets; a side that they cannot bound is infinite.
+    Replications are batches when they hold enough values for the quantile (``samples_needed``): Student's interval
+    over their quantiles, never narrower than the histogram's bucket. A thin one is left out when the others hold
+    ``MOST`` of all values (an outage leaves few successes). Else the order statistics of all values together, at the
+    outer edges of their buckets; a side that they cannot bound is infinite.
     """
     counts = [int(histogram.sum()) for histogram in histograms]
     used = sum(1 for count in counts if count)
     if not used:
         return None
-    if len(counts) > 1 and min(counts) >= samples_needed(q):
-        found = student_interval([histogram_quantile(histogram, q) for histogram in histograms], confidence)
+    full = [one for one, count in zip(histograms, counts, strict=True) if count >= samples_needed(q)]
+    if len(full) > 1 and sum(int(one.sum()) for one in full) >= MOST * sum(counts):
+        found = student_interval([histogram_quantile(one, q) for one in full], confidence)
         half = max(found.half_width, found.estimate / (2 * len(histograms[0]) / OCTAVES))
-        return Interval(found.estimate, max(found.estimate - half, 0.0), found.estimate + half, used)
+        return Interval(found.estimate, max(found.estimate - half, 0.0), found.estimate + half, len(full))
     merged = np.sum(histograms, axis=0)
     low, high = order_ranks(sum(counts), q, confidence)
     notes = [POOLED_QUANTILE.format(percentile=100 * q) if len(counts) > 1 else ONE_REPLICATION]

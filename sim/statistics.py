@@ -206,18 +206,22 @@ def initial_bias(series: ArrayLike) -> float:
     """P-value (two-sided) of "this series has no bias at its begin": Schruben, Singh and Tierney 1983.
 
     ``series``: batch means. The weighted sum of the deviations of the running means from the whole mean is Student's t
-    with the degrees of freedom of the variance, which is taken from the second half, where a bias has worn off. 1 for a
-    series of fewer than 8 values or one whose second half does not vary.
+    with the degrees of freedom of the variance. That is taken from the second half, where a bias has worn off, as the
+    one of an autoregressive process of order 1 (Law, 9.5.3), because what is left of a queue's memory in the batches
+    must not look like a bias. 1 for a series of fewer than 8 values or one whose second half does not vary.
     """
     data = np.asarray(series, np.float64)
     count = len(data)
-    spread = float(data[count // 2 :].std(ddof=1)) if count >= 8 else 0.0
-    if spread == 0.0:
+    late = data[count // 2 :] - data[count // 2 :].mean() if count >= 8 else np.zeros(1)
+    squares = float((late * late).sum())
+    if squares == 0.0:
         return 1.0
+    memory = min(max(float((late[1:] * late[:-1]).sum()) / squares, 0.0), 0.9)
+    spread = math.sqrt(squares / (len(late) - 1) * (1.0 + memory) / (1.0 - memory))
     k = np.arange(1, count + 1)
     running = np.cumsum(data) / k
     value = math.sqrt(45.0) / (count**1.5 * spread) * float((k * (1.0 - k / count) * (data.mean() - running)).sum())
-    return 2.0 * float(stdtr(count - count // 2 - 1, -abs(value)))
+    return 2.0 * float(stdtr(len(late) - 1, -abs(value)))
 
 
 def precise_enough(

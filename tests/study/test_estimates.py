@@ -100,6 +100,13 @@ def test_thin_replications_are_taken_together_and_say_so() -> None:
     assert found.low < -math.log(0.01) < found.high < math.inf
 
 
+def test_a_replication_that_an_outage_left_thin_does_not_undo_the_batches() -> None:
+    generator = np.random.default_rng(4)
+    full = [histogram(generator.exponential(size=2000)) for _ in range(4)]
+    found = quantile_estimate([*full, histogram([30.0] * 5)], 0.95, 0.95)
+    assert found == quantile_estimate(full, 0.95, 0.95)
+
+
 def test_p99_from_fewer_than_300_samples_says_so_and_may_have_no_upper_bound() -> None:
     found = quantile_estimate([histogram(np.arange(1.0, 51.0))], 0.99, 0.95)
     assert found is not None

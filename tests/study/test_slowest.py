@@ -1,0 +1,80 @@
+"""Where the time of a request went: every instant counts once, where the request was deepest."""
+
+from __future__ import annotations
+
+import pytest
+from study_runs import short, short_report
+
+from reports.traffic_tables import path_of
+from sim.measures import Exemplar, Hop
+from sim.program import Outcome
+from sim.slowest import SlowRequest, StationTime, breakdown, slowest_requests
+
+NAMES = ("proxy", "app", "database")
+
+
+def exemplar(*hops: Hop, latency: float = 10.0) -> Exemplar:
+    return Exemplar(0, 100.0, latency, Outcome.SERVED, 1, hops)
+
+
+def times(*hops: Hop, latency: float = 10.0) -> tuple[float, dict[str, tuple[int, float, float]]]:
+    outside, stations = breakdown(exemplar(*hops, latency=latency), NAMES)
+    return outside, {one.pod: (one.visits, one.queue_s, one.work_s) for one in stations}
+
+
+def test_time_in_a_callee_is_not_counted_for_its_caller() -> None:
+    # One second on the way in and out; the app waits 2 s in its queue, calls the database for 3 of its 5 seconds.
+    outside, found = times(
+        Hop(2, 0, 104.5, 105.0, 107.5), Hop(1, 0, 102.0, 104.0, 109.0), Hop(0, 0, 101.0, 101.0, 109.0)
+    )
+    assert outside == pytest.approx(2.0)
+    assert found["proxy"] == (1, 0.0, pytest.approx(1.0))
+    assert found["app"] == (1, pytest.approx(2.0), pytest.approx(2.0))
+    assert found["database"] == (1, pytest.approx(0.5), pytest.approx(2.5))
+
+
+def test_parallel_calls_count_once() -> None:
+    _, found = times(Hop(1, 0, 101.0, 101.0, 104.0), Hop(2, 0, 101.0, 101.0, 106.0), Hop(0, 0, 100.0, 100.0, 110.0))
+    assert sum(queue + work for _, queue, work in found.values()) == pytest.approx(10.0)
+
+
+def test_a_visit_that_outlives_the_request_counts_until_its_end() -> None:
+    outside, found = times(Hop(1, 0, 101.0, 101.0, 150.0), latency=5.0)
+    assert (outside, found["app"]) == (pytest.approx(1.0), (1, 0.0, pytest.approx(4.0)))
+
+
+def test_a_request_that_no_pod_finished_was_outside_all_the_time() -> None:
+    assert times(latency=30.0) == (30.0, {})
+
+
+def test_the_path_names_the_longest_station_first_and_takes_the_short_ones_together() -> None:
+    stations = (
+        StationTime("proxy", 1, 0.0, 0.1),
+        StationTime("app", 2, 0.5, 8.0),
+        StationTime("cache", 9, 0.0, 0.001),
+    )
+    one = SlowRequest("route", "page", 0, 5.0, 10.0, Outcome.SERVED, 1, 1.399, stations)
+    assert path_of(one, {"app": "home/app"}) == (
+        "home/app ×2 8 s (and 500 ms in its queue), proxy 100 ms, 1 other 1 ms, outside 1.4 s"
+    )
+
+
+def test_the_parts_of_every_slow_request_of_a_run_add_up_to_its_latency() -> None:
+    found = slowest_requests(*short("evening-peak"))
+    assert len(found) > 10
+    for item in found:
+        assert item.outside_s + item.queue_s + item.work_s == pytest.approx(item.latency_s)
+        assert 0.0 <= item.at_s <= 120.0
+    assert [item.latency_s for item in found] == sorted((item.latency_s for item in found), reverse=True)
+
+
+def test_the_report_tells_the_slowest_requests_the_stations_and_the_links() -> None:
+    tables = {table["name"]: table for table in short_report("evening-peak")["tables"]}
+    first = tables["slowest"]["rows"][0]
+    assert first["queue_s"] + first["work_s"] + first["outside_s"] == pytest.approx(first["latency_s"])
+    stations = {row["workload"]: row for row in tables["stations"]["rows"]}
+    assert stations["Deployment infra/traefik"]["visits_rps"] > 10.0  # 17.8 requests a second arrive
+    links = {row["link"]: row for row in tables["links"]["rows"]}
+    assert 0.1 < links["uplink"]["use"] < 0.9
+    charts = {series["chart"] for series in short_report("evening-peak")["series"]}
+    assert {"requests", "latency", "links", "node-cpu", "availability"} <= charts
