@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,8 @@ def application_set(tree: Tree, item: KubeObject) -> tuple[list[KubeObject], lis
             continue
         metadata = {"namespace": item.namespace, **mapping(dig(template, "metadata"))}
         manifest = {"apiVersion": item.api_version, "kind": "Application", "metadata": metadata}
-        found.append(KubeObject({**manifest, "spec": mapping(dig(template, "spec"))}, item.origin))
+        origin = replace(item.origin, by=f"ApplicationSet {item.name}")
+        found.append(KubeObject({**manifest, "spec": mapping(dig(template, "spec"))}, origin))
     return found, state.gaps
 
 

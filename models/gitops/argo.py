@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from models.gitops.releases import Release, release_objects
 from models.gitops.repository import is_this_repository
 from models.objects import KubeObject, Missing, Origin, Rendered, dig
 from models.operators.make import items, mapping, maps
-from models.render import walk
+from models.render import display_path, walk
 
 GROUP = "argoproj.io"
 _KUSTOMIZE = {
@@ -144,10 +144,13 @@ def _release(
     helm = mapping(source.get("helm"))
     values: dict[str, Any] = {}
     absent: list[str] = []
+    places = [folder / "Chart.yaml"] if folder else []
     for name in map(str, items(helm.get("valueFiles"))):
-        content = _value_file(tree, name, folder, named)
-        if content is not None:
+        file = _value_file(tree, name, folder, named)
+        content = _content(file) if file is not None else None
+        if file is not None and content is not None:
             values = merge_values(values, content)
+            places.append(file)
         elif helm.get("ignoreMissingValueFiles") is not True:
             absent.append(name)
     values = merge_values(values, _yaml_map(helm.get("values")))
@@ -165,14 +168,22 @@ def _release(
         release=str(helm.get("releaseName") or item.name),
         namespace=str(dig(item.spec, "destination", "namespace") or ""),
         values=values,
-        origin=Origin(item.origin.file, item.origin.line, "chart", f"Argo CD Application {item.name}: chart {name}"),
+        origin=_origin(tree, item, f"Argo CD Application {item.name}: chart {name}", places),
         local=folder,
         include_crds=helm.get("skipCrds") is not True,
     )
     return release, absent
 
 
-def _value_file(tree: Tree, name: str, folder: Path | None, named: Mapping[str, Any]) -> dict[str, Any] | None:
+def _origin(tree: Tree, item: KubeObject, by: str, places: Sequence[Path]) -> Origin:
+    """Where a release is written: the Application, or its own files when a set made the Application."""
+    if item.origin.by and places:
+        place = places[0] if places[0].name == "Chart.yaml" else places[-1]
+        return Origin(display_path(place, tree.repository), 1, "chart", by)
+    return Origin(item.origin.file, item.origin.line, "chart", by)
+
+
+def _value_file(tree: Tree, name: str, folder: Path | None, named: Mapping[str, Any]) -> Path | None:
     base: Path | None = folder
     if name.startswith("$"):
         reference, _, name = name[1:].partition("/")
@@ -181,8 +192,10 @@ def _value_file(tree: Tree, name: str, folder: Path | None, named: Mapping[str, 
     elif name.startswith("/"):
         base, name = tree.repository, name[1:]
     file = (base / name).resolve() if base is not None else None
-    if file is None or not file.is_file() or not file.is_relative_to(tree.repository):
-        return None
+    return file if file is not None and file.is_file() and file.is_relative_to(tree.repository) else None
+
+
+def _content(file: Path) -> dict[str, Any] | None:
     try:
         documents = read_documents(file)
     except InputError:

@@ -95,7 +95,7 @@ def proxy_of_class(platform: Platform, proxies: tuple[Proxy, ...], name: str) ->
         # A release makes its class and its controller together, whatever it calls them.
         place = (declared.origin.file, declared.origin.line)
         same = [item for item in proxies if (item.origin.file, item.origin.line) == place]
-        if same:
+        if len(same) == 1:
             return same[0]
     controller = str((declared.spec.get("controller") or declared.spec.get("controllerName") or "") if declared else "")
     kind = _CONTROLLERS.get(controller) or next((known for known, _ in _IMAGES if name and known in name), "")

@@ -15,7 +15,7 @@ from models.graph.environment import Setting, datasource_maps, is_dashboard
 from models.graph.hosts import Host
 from models.graph.schema import Edge, Evidence, Strength, node_id
 from models.graph.texts import Mention, mentions
-from models.objects import Origin
+from models.objects import Missing, Origin
 from models.operators.make import items, mapping, maps
 from models.platform import Workload
 
@@ -259,7 +259,7 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
         yield from _values(context, Source(node, None, namespace), chart.values, chart.origin)
     for chart in context.platform.rendered.missing:
         if chart.modelled and chart.values:
-            made = [item for item in context.platform.workloads if _place(item.object.origin) == _place(chart.origin)]
+            made = [item for item in context.platform.workloads if _made_by(item, chart)]
             main = _main(context, made)
             if main is not None and not context.environment.is_start_page(main):
                 source = Source(context.node_of(main), main, main.namespace)
@@ -278,6 +278,12 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
             namespace = str(item.spec.get("targetNamespace") or item.namespace)
             source = Source(node_id(kind, item.namespace, item.name), None, namespace)
             yield from _values(context, source, values, item.origin)
+
+
+def _made_by(workload: Workload, chart: Missing) -> bool:
+    """Whether a workload is of that release; releases of one ApplicationSet may share a place."""
+    released = str(workload.object.labels.get("app.kubernetes.io/instance") or chart.release)
+    return _place(workload.object.origin) == _place(chart.origin) and released == (chart.release or released)
 
 
 def _place(origin: Origin) -> tuple[str, int | None]:

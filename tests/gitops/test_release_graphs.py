@@ -107,3 +107,40 @@ def test_explaining_a_node_that_is_not_there_names_a_close_one(
     assert "Deployment x/web" in error
     assert main(["graph", str(tmp_path), "--explain", "Deployment x/web", "Service x/api"]) == 0
     assert capsys.readouterr().out == "nothing in the tree makes Deployment x/web depend on Service x/api\n"
+
+
+def test_releases_of_one_application_set_keep_their_values_to_themselves(tmp_path: Path) -> None:
+    (tmp_path / "set.yaml").write_text(
+        """
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: apps, namespace: argocd}
+spec:
+  generators: [{git: {repoURL: "http://git/home", files: [{path: "apps/*/config.yaml"}]}}]
+  template:
+    metadata: {name: "{{path.basename}}"}
+    spec:
+      destination: {namespace: x}
+      sources:
+        - repoURL: ghcr.io/charts
+          chart: app-template
+          targetRevision: 4.0.1
+          helm: {valueFiles: ["$own/{{path}}/values.yaml"]}
+        - {repoURL: "http://git/home", ref: own}
+"""
+    )
+    for name, host in (("api", "lost-one"), ("web", "lost-two")):
+        folder = tmp_path / "apps" / name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("{}")
+        env = f"{{API: http://{host}.x.svc.cluster.local}}"
+        image = "{repository: acme/app, tag: '1'}"
+        (folder / "values.yaml").write_text(
+            f"controllers: {{{name}: {{containers: {{app: {{image: {image}, env: {env}}}}}}}}}\n"
+        )
+    found = read_platform(render_whole(tmp_path))
+    assert dangling(found) == [
+        "no service answers the host of Deployment x/api: lost-one.x",
+        "no service answers the host of Deployment x/web: lost-two.x",
+    ]
+    assert {item.object.origin.file for item in found.workloads} == {"apps/api/values.yaml", "apps/web/values.yaml"}
