@@ -139,7 +139,7 @@ def image_score(spec: PodSpec, node: NodeInfo, spread: Mapping[str, int], nodes:
         size = node.images.get(image)
         if size is not None:
             total += int(float(size) * (float(spread.get(image, 0)) / float(nodes)))
-    ceiling = _IMAGE_MAX_PER_CONTAINER * spec.containers
+    ceiling = _IMAGE_MAX_PER_CONTAINER * len(spec.images)
     total = min(max(total, _IMAGE_MIN), max(ceiling, _IMAGE_MIN))
     return MAX_SCORE * (total - _IMAGE_MIN) // (ceiling - _IMAGE_MIN)
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from models.objects import dig, string_map
-from models.rules.resources import ResourceOptions, non_zero_requests, pod_requests
+from models.rules.resources import ResourceOptions, is_sidecar, non_zero_requests, pod_requests
 from models.scheduler.selectors import (
     NodeSelector,
     NodeTerm,
@@ -102,7 +102,6 @@ class PodSpec:
     preempts: bool
     gates: tuple[str, ...]
     images: tuple[str, ...]
-    containers: int
     volumes: tuple[Mapping[str, Any], ...]
 
     @cached_property
@@ -254,6 +253,11 @@ def parse_spec(pod: Mapping[str, Any]) -> PodSpec:
     spec: Mapping[str, Any] = pod.get("spec") or {}
     containers = list(spec.get("containers") or ())
     init_containers = list(spec.get("initContainers") or ())
+    # 1.37 counts the ports of sidecars and the images mounted as volumes, which 1.33 overlooked.
+    sidecars = [item for item in init_containers if is_sidecar(item)]
+    volumes = tuple(spec.get("volumes") or ())
+    images = [item.get("image") for item in (*init_containers, *containers)]
+    images += [item["image"].get("reference") for item in volumes if item.get("image")]
     affinity = dig(dict(spec), "affinity", "nodeAffinity", default={})
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     non_zero = resource_values(non_zero_requests(dict(pod), _OPTIONS))
@@ -262,7 +266,7 @@ def parse_spec(pod: Mapping[str, Any]) -> PodSpec:
         requests=resource_values(pod_requests(dict(pod), _OPTIONS)),
         non_zero=(non_zero.get(CPU, 0), non_zero.get(MEMORY, 0)),
         tolerations=parse_tolerations(spec.get("tolerations")),
-        host_ports=tuple(_host_ports(containers, bool(spec.get("hostNetwork")))),
+        host_ports=tuple(_host_ports([*sidecars, *containers], bool(spec.get("hostNetwork")))),
         node_name=str(spec.get("nodeName") or ""),
         node_selector=set_selector(spec.get("nodeSelector")),
         required_nodes=None if required is None else node_selector(required),
@@ -270,9 +274,8 @@ def parse_spec(pod: Mapping[str, Any]) -> PodSpec:
         priority=int(spec.get("priority") or 0),
         preempts=spec.get("preemptionPolicy") != "Never",
         gates=tuple(str(gate.get("name") or "") for gate in spec.get("schedulingGates") or ()),
-        images=tuple(normal_image(str(item.get("image") or "")) for item in (*init_containers, *containers)),
-        containers=len(containers) + len(init_containers),
-        volumes=tuple(spec.get("volumes") or ()),
+        images=tuple(normal_image(str(name or "")) for name in images),
+        volumes=volumes,
     )
 
 
