@@ -177,7 +177,15 @@ class CompiledEngine:
             self.idle_cores[station.node] -= station.idle_cores
             self._set_system_load(station.node)
         self.memory.make_room(int(self.memory.I[pod + at.P_IN_FLIGHT]))
+        self._line_up(pod)
         self._order(at.DO_KILL, pod, at.POD_DEAD if how == "reset" else at.POD_BLACKHOLE)
+
+    def _line_up(self, pod: int) -> None:
+        """Chain the visits in a pod for the kernel, which knows them by what waits for them only."""
+        I, visits = self.memory.I, self.memory.visits_of(pod)
+        if len(visits):
+            I[pod + at.P_FIRST], I[visits[-1] + at.V_POD_NEXT] = visits[0], 0
+            I[visits[:-1] + at.V_POD_NEXT] = visits[1:]
 
     def drain_pod(self, slot: int) -> None:
         I, pod = self.memory.I, self.pods[slot]

@@ -52,6 +52,12 @@ PER_ATTEMPT = np.int64(randomness.PER_ATTEMPT)
 INNER: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 compiled = njit(**INNER)
 
+
+def inlined(function: Any) -> Any:
+    """The same for the one caller that is on every request's way: without the cost of a call."""
+    return njit(forceinline=True, **INNER)(getattr(function, "py_func", function))
+
+
 # ------------------------------------------------------------------------------------------------- random numbers
 
 if config.DISABLE_JIT:
@@ -115,13 +121,9 @@ else:
 
 
 @compiled
-def sample(law, a, b, c, key, counter):
-    """See ``sim.randomness.sample``."""
-    if law == CONSTANT:
-        return a
+def rarer_sample(law, a, b, c, key, counter):
+    """See ``sim.randomness.sample``: what is neither constant nor exponential."""
     first = uniform(key, counter)
-    if law == EXPONENTIAL:
-        return -a * math.log(1.0 - first)
     if law == UNIFORM:
         return 2.0 * a * first
     if law == ERLANG:
@@ -134,6 +136,14 @@ def sample(law, a, b, c, key, counter):
         normal = math.sqrt(-2.0 * math.log(1.0 - first)) * math.cos(2.0 * math.pi * second)
         return math.exp(a + b * normal)
     return -(b if first < a else c) * math.log(1.0 - second)
+
+
+@compiled
+def sample(law, a, b, c, key, counter):
+    """See ``sim.randomness.sample``."""
+    if law == EXPONENTIAL:
+        return -a * math.log(1.0 - uniform(key, counter))
+    return a if law == CONSTANT else rarer_sample(law, a, b, c, key, counter)
 
 
 @compiled
@@ -252,6 +262,17 @@ def set_timer(I, F, time, kind, thing):
     """A new timer; returns its sequence number."""
     I[H_SEQUENCE] += 1
     push(I, F, time, I[H_SEQUENCE], kind, thing)
+    return I[H_SEQUENCE]
+
+
+push_at_once = inlined(push)
+
+
+@njit(forceinline=True, **INNER)
+def set_timer_at_once(I, F, time, kind, thing):
+    """The same, without the cost of a call."""
+    I[H_SEQUENCE] += 1
+    push_at_once(I, F, time, I[H_SEQUENCE], kind, thing)
     return I[H_SEQUENCE]
 
 
@@ -880,14 +901,6 @@ def has_room(I, F, pod):
 def admit(I, F, pod, visit):
     """Take a visit: a worker begins, or it waits."""
     count_pod(I, F, pod)
-    last = I[pod + P_LAST]
-    I[visit + V_POD_PREVIOUS] = last
-    I[visit + V_POD_NEXT] = 0
-    if last:
-        I[last + V_POD_NEXT] = visit
-    else:
-        I[pod + P_FIRST] = visit
-    I[pod + P_LAST] = visit
     I[pod + P_IN_FLIGHT] += 1
     I[pod + P_VISITS] += 1
     if I[pod + P_WORKERS] > 0 and I[pod + P_BUSY] >= I[pod + P_WORKERS]:
@@ -910,15 +923,6 @@ def admit(I, F, pod, visit):
 def leave(I, F, pod, visit):
     """A visit is gone from a pod; its worker takes the next one."""
     count_pod(I, F, pod)
-    before, after = I[visit + V_POD_PREVIOUS], I[visit + V_POD_NEXT]
-    if before:
-        I[before + V_POD_NEXT] = after
-    else:
-        I[pod + P_FIRST] = after
-    if after:
-        I[after + V_POD_PREVIOUS] = before
-    else:
-        I[pod + P_LAST] = before
     if I[pod + P_STATE] > POD_DRAINING:
         return
     I[pod + P_IN_FLIGHT] -= 1
@@ -934,6 +938,9 @@ def leave(I, F, pod, visit):
         I[pod + P_BUSY] -= 1
     if I[pod + P_STATE] == POD_DRAINING and I[pod + P_IN_FLIGHT] == 0:
         tell(I, F, NOTICE_DRAINED, I[pod + P_SLOT])
+
+
+leave_at_once = inlined(leave)
 
 
 # ------------------------------------------------------------------------------------------------- taking down
@@ -1097,6 +1104,9 @@ def stop_attempt(I, F, call):
         drop_visits(I, F, call)
 
 
+stop_attempt_at_once = inlined(stop_attempt)
+
+
 # ------------------------------------------------------------------------------------------------- calls
 
 
@@ -1125,6 +1135,9 @@ def end_root(I, F, call, status):
         think(I, F, source, user, number + 1)
 
 
+end_root_at_once = inlined(end_root)
+
+
 @compiled
 def end_call(I, F, call, status):
     """The caller gets its answer."""
@@ -1142,7 +1155,10 @@ def end_call(I, F, call, status):
             I[parent + V_STATE] = READY
             wake(I, F, parent)
     else:
-        end_root(I, F, call, status)
+        end_root_at_once(I, F, call, status)
+
+
+end_call_at_once = inlined(end_call)
 
 
 @compiled
@@ -1239,6 +1255,9 @@ def arrive(I, F, call, leg):
     admit(I, F, pod, visit)
 
 
+arrive_at_once = inlined(arrive)
+
+
 @compiled
 def balance(I, F, balancer, client, key, counter):
     """The endpoint for a new connection, 0 without any."""
@@ -1316,7 +1335,10 @@ def connect(I, F, call, leg):
     elif delay > 0.0:
         leg_timer(I, F, call, leg, delay, K_ARRIVE_0)
     else:
-        arrive(I, F, call, leg)
+        arrive_at_once(I, F, call, leg)
+
+
+connect_at_once = inlined(connect)
 
 
 @compiled
@@ -1358,7 +1380,7 @@ def next_attempt(I, F, call):
             arm(I, F, policy)
     if F[policy + Q_HEDGE] < INF:
         I[call + C_PAUSE] = set_timer(I, F, F[H_NOW] + F[policy + Q_HEDGE], K_HEDGE, call)
-    connect(I, F, call, call + C_LEGS)
+    connect_at_once(I, F, call, call + C_LEGS)
 
 
 @compiled
@@ -1397,8 +1419,11 @@ def answered(I, F, call, visit, status):
     if I[call + C_TRIAL]:
         I[policy + Q_OPEN] = 0
         forget_trial(I, F, call)
-    stop_attempt(I, F, call)
-    end_call(I, F, call, status)
+    stop_attempt_at_once(I, F, call)
+    end_call_at_once(I, F, call, status)
+
+
+answered_at_once = inlined(answered)
 
 
 # ------------------------------------------------------------------------------------------------- sources
@@ -1453,7 +1478,10 @@ def new_request(I, F, call, source, number, user, key, position):
 def wait_for_arrival(I, F, source):
     """Set the timer of an open source."""
     time = arrival_time(I, F, source)
-    I[source + U_TIMER] = set_timer(I, F, time, K_ARRIVAL, source) if time < INF else 0
+    I[source + U_TIMER] = set_timer_at_once(I, F, time, K_ARRIVAL, source) if time < INF else 0
+
+
+wait_for_arrival_at_once = inlined(wait_for_arrival)
 
 
 @compiled
@@ -1462,7 +1490,10 @@ def next_gap(I, F, source):
     law, a, b, c = I[source + U_LAW], F[source + U_A], F[source + U_B], F[source + U_C]
     F[source + U_SINCE] = F[H_NOW]
     F[source + U_NEED] = sample(law, a, b, c, I[source + U_GAP_KEY], I[source + U_NUMBER] * GAP_STRIDE)
-    wait_for_arrival(I, F, source)
+    wait_for_arrival_at_once(I, F, source)
+
+
+next_gap_at_once = inlined(next_gap)
 
 
 @compiled
@@ -1486,18 +1517,29 @@ def start_source(I, F, source, users):
 
 
 @compiled
-def source_fires(I, F, source):
-    """An arrival of an open source or a trace."""
-    number = I[source + U_NUMBER]
-    I[source + U_NUMBER] = number + 1
-    position = ANY
-    if I[source + U_KIND] == OPEN:
-        next_gap(I, F, source)
+def client_fires(I, F, sequence, kind, thing):
+    """An open source or a trace has its next arrival, or a user has thought."""
+    if kind == K_ARRIVAL:
+        source = thing
+        if I[source + U_TIMER] != sequence:
+            return
+        number = user = I[source + U_NUMBER]
+        I[source + U_NUMBER] = number + 1
+        position = ANY
+        if I[source + U_KIND] == OPEN:
+            next_gap_at_once(I, F, source)
+        else:
+            next_of_trace(I, F, source)
+            position = I[I[source + U_TRACE] + 2 * number + 1]
+        call, key = new_call(I, F), mix(I[source + U_REQUEST_KEY], number)
     else:
-        next_of_trace(I, F, source)
-        position = I[I[source + U_TRACE] + 2 * number + 1]
-    key = mix(I[source + U_REQUEST_KEY], number)
-    new_request(I, F, new_call(I, F), source, number, number, key, position)
+        call = thing
+        if I[call + C_PAUSE] != sequence:
+            return
+        I[call + C_PAUSE] = 0
+        source, user, number, position = I[call + C_SOURCE], I[call + C_USER], I[call + C_NUMBER], ANY
+        key = mix(mix(I[source + U_REQUEST_KEY], user), number)
+    new_request(I, F, call, source, number, user, key, position)
 
 
 # ------------------------------------------------------------------------------------------------- visits
@@ -1510,9 +1552,9 @@ def finish(I, F, visit, status):
     sojourn = I[I[I[visit + V_OPERATION] + O_SERVICE] + S_SOJOURN]
     I[sojourn + bucket_of(F[H_NOW] - F[visit + V_ARRIVED])] += 1
     note_hop(I, F, visit, F[visit + V_BEGAN])
-    leave(I, F, pod, visit)
+    leave_at_once(I, F, pod, visit)
     if call:
-        answered(I, F, call, visit, status)
+        answered_at_once(I, F, call, visit, status)
     free_visit(I, F, visit)
 
 
@@ -1521,7 +1563,7 @@ def sleep(I, F, visit, delay, step):
     """The visit goes on at ``step`` after a delay."""
     I[visit + V_STATE] = ON_TIMER
     I[visit + V_STEP] = step
-    I[visit + V_TIMER] = set_timer(I, F, F[H_NOW] + delay, K_VISIT, visit)
+    I[visit + V_TIMER] = set_timer_at_once(I, F, F[H_NOW] + delay, K_VISIT, visit)
 
 
 @compiled
@@ -1810,12 +1852,11 @@ def run(I, F, visit):
 @compiled
 def timer_fires(I, F, sequence, kind, thing):
     """What a timer does; one that was put off or belongs to something gone does nothing."""
-    if kind == K_ARRIVAL:
-        if I[thing + U_TIMER] == sequence:
-            source_fires(I, F, thing)
+    if kind == K_ARRIVAL or kind == K_THINK:
+        client_fires(I, F, sequence, kind, thing)
     elif kind == K_TIMEOUT:
         timed_out(I, F, thing, sequence)
-    elif kind <= K_HEDGE or kind == K_THINK or kind == K_EDGE:
+    elif kind <= K_HEDGE or kind == K_EDGE:
         if I[thing + C_PAUSE] != sequence:
             return
         I[thing + C_PAUSE] = 0
@@ -1823,12 +1864,8 @@ def timer_fires(I, F, sequence, kind, thing):
             next_attempt(I, F, thing)
         elif kind == K_HEDGE:
             connect(I, F, thing, thing + C_LEGS + LEG)
-        elif kind == K_EDGE:
-            end_call(I, F, thing, SERVED)
         else:
-            source, user, number = I[thing + C_SOURCE], I[thing + C_USER], I[thing + C_NUMBER]
-            key = mix(mix(I[source + U_REQUEST_KEY], user), number)
-            new_request(I, F, thing, source, number, user, key, ANY)
+            end_call(I, F, thing, SERVED)
     elif kind == K_MEMORY:
         if I[thing + P_MEMORY_TIMER] == sequence:
             I[thing + P_MEMORY_TIMER] = 0
@@ -1843,19 +1880,30 @@ def timer_fires(I, F, sequence, kind, thing):
 
 
 @compiled
+def count_room(I, F):
+    """Count the steps for which the tables surely have room; True if they have none for the next."""
+    fan = I[H_FAN_OUT]
+    steps = min(I[H_FREE_VISITS], I[H_FREE_CALLS], I[H_READY_CAPACITY] - I[H_READY_SIZE])
+    if I[H_LOG_CAPACITY] > 0:
+        steps = min(steps, I[H_LOG_CAPACITY] - I[H_LOG_SIZE])
+    steps = min(steps // fan, (I[H_HEAP_CAPACITY] - I[H_HEAP_SIZE]) // (4 * fan + 4))
+    I[H_STEPS] = steps
+    return steps <= 0
+
+
+@compiled
 def lacks_room(I, F):
     """Whether a table might overflow in the next step."""
-    fan = I[H_FAN_OUT]
-    if I[H_READY_SIZE] + fan > I[H_READY_CAPACITY]:
+    if I[H_STEPS] <= 0 and count_room(I, F):
         return True
-    if I[H_FREE_VISITS] < fan or I[H_FREE_CALLS] < fan or I[H_HEAP_SIZE] + 4 * fan + 4 > I[H_HEAP_CAPACITY]:
-        return True
-    return I[H_LOG_CAPACITY] > 0 and I[H_LOG_SIZE] + fan > I[H_LOG_CAPACITY]
+    I[H_STEPS] -= 1
+    return False
 
 
 @compiled
 def run_until(I, F, until):
     """Run all events up to and including ``until``: DONE, or NOTICE, or GROW to be called again with larger tables."""
+    I[H_STEPS] = 0
     while True:
         visit = NOTHING
         if I[H_READY_SIZE] > 0:
@@ -1901,21 +1949,27 @@ def run_until(I, F, until):
 
 @compiled
 def kill_pod(I, F, pod, state):
-    """The pod's processes are gone: ``state`` is POD_DEAD (connections are reset) or POD_BLACKHOLE (callers hang)."""
+    """The pod's processes are gone: ``state`` is POD_DEAD (connections are reset) or POD_BLACKHOLE (callers hang).
+
+    From P_FIRST on its visits are in order of admission. What a visit has called in its own pod goes with it, and is
+    skipped when its turn comes.
+    """
     count_pod(I, F, pod)
     I[pod + P_STATE] = state
     I[pod + P_MEMORY_TIMER] = 0
     visit = I[pod + P_FIRST]
     while visit:
-        take_down(I, F, visit, YES if state == POD_BLACKHOLE else NO)
-        I[visit + V_STATE] = GONE
+        if I[visit + V_SERIAL]:
+            take_down(I, F, visit, YES if state == POD_BLACKHOLE else NO)
+            I[visit + V_STATE] = GONE
         visit = I[visit + V_POD_NEXT]
     visit = I[pod + P_FIRST]
-    I[pod + P_FIRST] = I[pod + P_LAST] = I[pod + P_IN_FLIGHT] = 0
+    I[pod + P_FIRST] = I[pod + P_IN_FLIGHT] = 0
     I[pod + P_QUEUE_FIRST] = I[pod + P_QUEUE_LAST] = I[pod + P_QUEUE_SIZE] = I[pod + P_BUSY] = 0
     while visit:
         following, call = I[visit + V_POD_NEXT], I[visit + V_CALL]
-        if call:
+        here = I[visit + V_SERIAL] > 0
+        if here and call:
             if state == POD_DEAD:
                 answered(I, F, call, visit, CONNECTION_RESET)
             else:
@@ -1924,7 +1978,8 @@ def kill_pod(I, F, pod, state):
                     leg += LEG
                 I[leg + LEG_VISIT] = 0
                 leg_timer(I, F, call, leg, TCP_GIVE_UP_S, K_FAIL_0)
-        free_visit(I, F, visit)
+        if here:
+            free_visit(I, F, visit)
         visit = following
 
 

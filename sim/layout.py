@@ -40,6 +40,7 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     H_FREE_VISITS,
     H_FREE_CALL,
     H_FREE_CALLS,
+    H_STEPS,  # for so many the tables surely have room
     H_DIRTY,  # @ of resource addresses
     H_DIRTY_SIZE,
     H_TREE,  # @ of the tournament over resources: dues f, then winners
@@ -74,7 +75,7 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     H_LOG_SIZE,
     H_LOG_CAPACITY,  # 0: no log
     HEADER,
-) = numbers(52)
+) = numbers(53)
 
 # A group of threads that share a rate: a pod's, or the transfers of a link or a disk.
 (
@@ -118,8 +119,7 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     P_QUEUE_FIRST,  # @ visits that wait
     P_QUEUE_LAST,
     P_QUEUE_SIZE,
-    P_FIRST,  # @ all visits, in order of admission
-    P_LAST,
+    P_FIRST,  # @ all visits, in order of admission; only while the pod is killed
     P_IN_FLIGHT,
     P_STARTED,  # f
     P_MEMORY_BASE,  # f, with stress
@@ -139,7 +139,7 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     P_REFUSED,
     P_MEMORY_MAX,  # f
     POD,
-) = numbers(GROUP, GROUP + 31)
+) = numbers(GROUP, GROUP + 30)
 
 POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
 
@@ -287,8 +287,7 @@ MIX = np.int64(4)
     V_AUX,  # @ of the group or the disk it waits for, or bytes f
     V_PREVIOUS,  # in a queue
     V_NEXT,
-    V_POD_PREVIOUS,  # in the pod
-    V_POD_NEXT,
+    V_POD_NEXT,  # in the pod, while it is killed
     V_TAG,  # f virtual time of the end
     V_ORDER,
     V_HEAP_CHILD,
@@ -298,7 +297,7 @@ MIX = np.int64(4)
     V_TRACE,  # @
     V_ROOT,  # number of the request
     VISIT,
-) = numbers(34)
+) = numbers(33)
 (IN_QUEUE, READY, ON_TIMER, FLOWING, CALLING, IN_DISK_QUEUE, ON_DISK, HOLDING, GONE) = numbers(9)
 (
     STEP_BEGIN,

@@ -49,6 +49,8 @@ class Memory:
         self.F: NDArray[np.float64] = self.I.view(np.float64)
         self.used = at.HEADER
         self.visits = self.calls = 0
+        self.visit_blocks: list[tuple[int, int]] = []
+        """(address, records) of all visits, free or not."""
 
     def allocate(self, size: int) -> int:
         """The address of ``size`` zeroed words."""
@@ -71,6 +73,7 @@ class Memory:
         need = int(self.I[at.H_FAN_OUT]) + extra
         if self.I[at.H_FREE_VISITS] < need:
             count = max(2 * need, self.visits)
+            self.visit_blocks.append((self.used, count))
             self._add_records(at.H_FREE_VISIT, at.H_FREE_VISITS, at.VISIT, at.V_NEXT_FREE, count)
             self.visits += count
         if self.I[at.H_FREE_CALLS] < need:
@@ -88,6 +91,12 @@ class Memory:
             self.I[at.H_LOG] = self.move(int(self.I[at.H_LOG]), int(at.LOG_ENTRY * log), int(at.LOG_ENTRY * capacity))
             self.I[at.H_LOG_CAPACITY] = capacity
         self._make_room_for_the_woken(need)
+
+    def visits_of(self, pod: int) -> NDArray[np.int64]:
+        """Addresses of the visits in a pod, in order of admission."""
+        every = np.concatenate([start + at.VISIT * np.arange(count) for start, count in self.visit_blocks])
+        here = every[(self.I[every + at.V_POD] == pod) & (self.I[every + at.V_SERIAL] > 0)]
+        return here[np.argsort(self.I[here + at.V_SERIAL])]
 
     def _make_room_for_the_woken(self, need: int) -> None:
         size, capacity = int(self.I[at.H_READY_SIZE]), int(self.I[at.H_READY_CAPACITY])
