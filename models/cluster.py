@@ -11,6 +11,7 @@ from models.catalog import Hardware, Machine, Timings, load_hardware, load_timin
 from models.catalog.hardware import GB
 from models.errors import InputError, Problem, Where
 from models.objects import Manifest
+from models.rules.eviction import parse_thresholds
 from models.rules.quantity import bytes_of, cpu_millis, format_bytes, format_millicores
 
 DEFAULT_DISK = schema.Disk(type="nvme-consumer", size=500 * GB)
@@ -107,6 +108,12 @@ def build_cluster(spec: schema.Cluster, *, hardware: Hardware | None = None, tim
                 )
                 continue
             nodes.append(_node(name, row, machine, disks, spec, hardware, timings, where, problems))
+    try:
+        parse_thresholds(spec.eviction_hard or {})
+    except ValueError as error:
+        problems.append(
+            Problem(Where(field="spec.cluster.evictionHard"), str(error), "write for example memory.available: 500Mi")
+        )
     if problems:
         raise InputError(problems)
     if not any(node.is_server for node in nodes):

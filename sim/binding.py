@@ -6,7 +6,7 @@ Platform time is 0 at the end of the warm-up; engine time is 0 at its beginning.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,9 @@ from sim.platform.observer import PlatformObserver
 from sim.platform.state import PodSim
 
 INTERNET = "internet"
+
+PAGE_B = 4096
+"""Memory comes in pages: a level is reached when less than one is missing."""
 
 
 class EngineBinding(PlatformObserver):
@@ -41,9 +44,12 @@ class EngineBinding(PlatformObserver):
         self._cpu: dict[str, tuple[float, dict[int, float]]] = {}
         self._gap = length / samples if samples else 0.0
         self._samples: list[tuple[float, NDArray[np.float64]]] = []
+        self._levels: dict[str, tuple[float, Callable[[float], None]]] = {}
+        self._unsettled: set[str] = set()
 
     def advance(self, t: float) -> list[PodSim]:
-        """Run requests up to platform time ``t``; stops early, returning pods that are out of memory at that moment."""
+        """Run requests up to platform time ``t``; stops early, returning pods that are out of memory at that moment, or
+        none when a node's memory has reached the level that the platform watches (:attr:`now` tells when)."""
         target = t + self.warm_up
         while True:
             if not self._measured and target >= self.warm_up:
@@ -64,7 +70,7 @@ class EngineBinding(PlatformObserver):
 
     def finish(self, until: float) -> None:
         """Run requests to the end, with nobody left to answer notices."""
-        while self.advance(until):
+        while self.advance(until) or self.now < until:
             pass
 
     def pod_cpu(self) -> dict[str, tuple[float, ...]]:
@@ -85,15 +91,71 @@ class EngineBinding(PlatformObserver):
         return self.engine.now - self.warm_up
 
     def _step(self, until: float) -> bool:
-        """Advance; true when a pod ran out of memory."""
+        """Advance; true when a pod or a node ran out of memory."""
         while self.engine.now < until:
+            if self._settle():
+                return True
             stop = self.engine.advance(until)
             self.notices.extend(notice for notice in stop.notices if notice.kind == "oom")
+            for notice in stop.notices:
+                if notice.kind == "memory" and notice.slot in self._pods:
+                    self._changed(self._pods[notice.slot])
             if self.notices:
                 return True
             if not stop.notices:
                 return False
-        return False
+        return self._settle()
+
+    # ------------------------------------------------------------------------------------------- memory of nodes
+
+    def node_memory(self, t: float, node: str) -> Mapping[int, tuple[PodSim, Mapping[str, int]]]:
+        self.advance(t)
+        found: dict[int, tuple[PodSim, Mapping[str, int]]] = {}
+        for slot in self._slots_on(node):
+            pod = self._pods[slot]
+            main, others = self.compiled.containers[pod.controller.model.workload.id]
+            used = int(self.engine.pod_memory(slot))
+            if used:
+                found[pod.uid] = (pod, {main: max(used - sum(others.values()), 0), **others})
+        return found
+
+    def watch_memory(self, t: float, node: str, level_b: float, call: Callable[[float], None]) -> None:
+        self.advance(t)
+        self._levels[node] = (level_b, call)
+        self._unsettled.add(node)
+
+    def _slots_on(self, node: str) -> list[int]:
+        return [slot for slot, pod in self._pods.items() if pod.node is not None and pod.node.name == node]
+
+    def _changed(self, pod: PodSim) -> None:
+        """The memory of the pod's node must be looked at again."""
+        if pod.node is not None and pod.node.name in self._levels:
+            self._unsettled.add(pod.node.name)
+
+    def _grows(self, slot: int) -> bool:
+        """Whether the pod may come to use more memory than now (without stress, after which all is looked at again)."""
+        station = self.compiled.stations[self._pods[slot].controller.model.workload.id]
+        return station.memory_per_request > 0.0 or station.memory_growth > 0.0
+
+    def _settle(self) -> bool:
+        """Give every pod of the changed nodes its part of what is left below the watched level; the engine tells when a
+        pod has used up its part. Whether a level is reached: then its watcher is told."""
+        reached = False
+        for node in sorted(self._unsettled):
+            level, call = self._levels[node]
+            slots = self._slots_on(node)
+            used = [self.engine.pod_memory(slot) for slot in slots]
+            left = level - sum(used)
+            if left < PAGE_B:
+                del self._levels[node]
+                reached = True
+                call(self.now)
+                continue
+            growing = [(slot, now) for slot, now in zip(slots, used, strict=True) if self._grows(slot)]
+            for slot, now in growing:
+                self.engine.watch_memory(slot, now + left / len(growing))
+        self._unsettled.clear()
+        return reached
 
     def _taken(self) -> list[PodSim]:
         found = [self._pods[notice.slot] for notice in self.notices if notice.slot in self._pods]
@@ -116,6 +178,7 @@ class EngineBinding(PlatformObserver):
             slot = self.engine.add_pod(self.compiled.station(workload, pod.key, pod.node.name))
             self._slots[pod.uid] = slot
             self._pods[slot] = pod
+        self._changed(pod)
         self._ready.setdefault(workload, {})[pod.uid] = pod
         self._own_endpoints(workload)
 
@@ -188,6 +251,7 @@ class EngineBinding(PlatformObserver):
         slot = self._slots.get(pod.uid)
         if slot is not None:
             self.engine.stress_memory(slot, float(size_b))
+            self._changed(pod)
 
     def cpu_utilisation(self, t: float, workload: str) -> float | None:
         """Mean CPU use per ready pod since the last question as a share of its request; None for the first question,

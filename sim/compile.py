@@ -36,6 +36,7 @@ class Compiled:
     ``services``: program index by Service id and by workload id (a workload's own service holds all its ready pods).
     ``stations``: per workload, a pod without name and node. ``encoders``: pool by node with a hardware encoder;
     ``encoding``: workloads whose pods may use it. ``remote``: the disk of workloads with their data on network storage.
+    ``containers``: per workload, the container that serves requests, and what the others use at rest (bytes).
     """
 
     program: ir.Program
@@ -47,6 +48,7 @@ class Compiled:
     encoders: Mapping[str, int]
     encoding: frozenset[str]
     remote: Mapping[str, int]
+    containers: Mapping[str, tuple[str, Mapping[str, int]]]
 
     def station(self, workload: str, pod: str, node: str) -> ir.PodStation:
         """The station of a pod of ``workload`` called ``pod`` on ``node``."""
@@ -110,7 +112,12 @@ def compile_program(
         encoders={node.name: index for index, node in enumerate(encoders)},
         encoding=frozenset(item.id for item in platform.workloads if may_encode(item)),
         remote=remote,
+        containers={key: _containers(demand) for key, demand in demands.items()},
     )
+
+
+def _containers(demand: Demand) -> tuple[str, dict[str, int]]:
+    return demand.main, {c.name: int(c.idle_memory_b) for c in demand.containers if c.name != demand.main}
 
 
 def _remote(platform: Platform, cluster: Cluster, kind: str, disks: list[ir.Disk]) -> dict[str, int]:

@@ -29,6 +29,7 @@ CODES: dict[str, str] = {
     "SIM-REFUSED": "during the run the API server refused pods",
     "SIM-ROLLOUT-STUCK": "a rollout of the run did not finish",
     "SIM-OOM": "a container was killed for its memory",
+    "SIM-NODE-MEMORY": "the pods of a node needed more memory than it has",
     "SIM-OVERLOAD": "open traffic asks a station for more than it can do",
     "SIM-WARM-UP": "the platform was not steady yet when measuring began",
     "SIM-PRECISION": "all allowed replications ran and an availability is known less well than was asked",
@@ -68,6 +69,7 @@ def collect(evidence: Evidence) -> list[Finding]:
         *_rooms(evidence),
         *_judged(evidence),
         *_happened(evidence),
+        *_out_of_memory(evidence),
         *_throttled(evidence),
         *overloads(evidence.study),
         *_trusted(evidence),
@@ -263,6 +265,29 @@ def _happened(evidence: Evidence) -> list[Finding]:
         for subject, count in killed.items()
     )
     return out
+
+
+def _out_of_memory(evidence: Evidence) -> list[Finding]:
+    """Nodes on which the kubelet evicted or the kernel killed, in the first replication, with what they said."""
+    low = "The node was low on resource: memory."
+    lines: dict[str, list[str]] = {}
+    node = ""
+    for event in evidence.results.replications[0].log.events:
+        if event.kind in ("NodeHasInsufficientMemory", "EvictionThresholdMet", "SystemOOM"):
+            node = event.subject
+        elif event.kind == "OOMKilling" or (event.kind == "Evicted" and event.message.startswith(low)):
+            lines.setdefault(node, []).append(f"{event.t:.0f} s, {event.subject}: {event.message.strip()}")
+    return [
+        Finding(
+            "SIM-NODE-MEMORY",
+            Severity.ERROR,
+            f"{name} ran out of memory: pods evicted or killed: {len(told)}",
+            f"Node {name}",
+            evidence=tuple(told[:5]),
+            way_out="request what the pods use (see the sizing table), limit what grows, or add memory",
+        )
+        for name, told in lines.items()
+    ]
 
 
 def _throttled(evidence: Evidence) -> list[Finding]:

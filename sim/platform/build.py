@@ -124,6 +124,7 @@ def build_world(
             world.observer.pod_answers(world.now, pod)
     for service in world.endpoints.services.values():
         world.observer.endpoints_changed(world.now, service.id, service.view)
+    world.pressure.start()
     return world
 
 

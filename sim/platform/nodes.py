@@ -22,6 +22,8 @@ from sim.platform.state import NodeSim, PodSim
 if TYPE_CHECKING:
     from sim.platform.world import World
 
+MEMORY_PRESSURE: Manifest = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
+
 CORDON: Manifest = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
@@ -321,12 +323,23 @@ class Nodes:
             node.cordoned = on
             self.world.scheduler.nodes_changed()
 
+    def short_of_memory(self, node: NodeSim, on: bool) -> None:
+        """The node's condition MemoryPressure has changed: its taint follows at once.
+
+        It keeps every pod away that does not tolerate it. With the default admission plugins only those of DaemonSets
+        do: PodTolerationRestriction, which adds the toleration to pods that are not BestEffort, is not among them.
+        """
+        node.short_of_memory = on
+        if on:
+            self.world.log("TaintAdded", node.name, "node.kubernetes.io/memory-pressure:NoSchedule", "", "warning")
+        self.world.scheduler.nodes_changed()
+
     def manifests(self) -> list[Manifest]:
         """The Node objects with today's taints and cordons."""
         return [self._manifest(node) for node in self.by_name.values()]
 
     def _manifest(self, node: NodeSim) -> Manifest:
-        if node.known_ready and not node.cordoned and not node.tainted:
+        if node.known_ready and not (node.cordoned or node.tainted or node.short_of_memory):
             return node.spec.manifest
         spec = dict(node.spec.manifest.get("spec") or {})
         taints = list(spec.get("taints") or [])
@@ -337,6 +350,8 @@ class Nodes:
             taints.append(UNREACHABLE_NO_SCHEDULE)
         if node.tainted:
             taints.append(UNREACHABLE)
+        if node.short_of_memory:
+            taints.append(MEMORY_PRESSURE)
         spec["taints"] = taints
         return {**node.spec.manifest, "spec": spec}
 

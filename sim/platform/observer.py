@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -50,6 +50,15 @@ class PlatformObserver:
 
     def pod_memory_stressed(self, t: float, pod: PodSim, size_b: int) -> None:
         """So many bytes are taken in the pod from now on."""
+
+    def node_memory(self, t: float, node: str) -> Mapping[int, tuple[PodSim, Mapping[str, int]]] | None:
+        """The pods whose processes run on a node, by uid, with their memory by container (bytes, the container that
+        serves requests first); None when nobody measures it (the node then never runs out)."""
+        return None
+
+    def watch_memory(self, t: float, node: str, level_b: float, call: Callable[[float], None]) -> None:
+        """Call once, with the time, when the pods of the node together use ``level_b`` bytes or more (to the page). The
+        time may lie ahead of the platform's. The latest order for a node counts."""
 
     def cpu_utilisation(self, t: float, workload: str) -> float | None:
         """Mean CPU use of the workload's ready pods since the last question, as a share of their requests; None when

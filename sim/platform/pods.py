@@ -46,11 +46,26 @@ class Kubelet:
 
     def crash(self, pod: PodSim, story: Story) -> None:
         """A container ends unexpectedly (killed, OOM): restarted in place with the back-off of crash loops."""
-        if pod.gone or pod.deleting or pod.node is None or not pod.node.up or pod.state in ("pending", "terminating"):
+        if pod.state == "terminating" and not pod.gone:
+            self.world.delete_pod(pod, story, force=True)
+            return
+        if pod.gone or pod.deleting or pod.node is None or not pod.node.up or pod.state == "pending":
             return
         self.stop(pod)
         self._fell_over(pod, story)
         self._begin(pod, self._restart(pod))
+
+    def evict(self, pod: PodSim, grace_s: float, story: Story) -> None:
+        """The kubelet ends the pod by itself; the pod has failed, and is replaced, when its processes have ended.
+
+        A pod does not become Failed before: pkg/kubelet/kubelet_pods.go ``generateAPIPodStatus``.
+        """
+        self.stop(pod)
+        pod.trouble, pod.ready = story, False
+        self.world.stop_answering(pod, "drain")
+        self.world.show(pod, "terminating")
+        self.report(pod)
+        pod.timers.append(self.world.clock.after(grace_s, lambda: self.world.delete_pod(pod, story, force=True)))
 
     def set_failing(self, pod: PodSim, on: bool, story: Story) -> None:
         """PodChaos pod-failure: the pod exists but nothing in it works, until it is let go."""

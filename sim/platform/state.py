@@ -31,6 +31,7 @@ class NodeSim:
     known_ready: bool = True
     cordoned: bool = False
     tainted: bool = False
+    short_of_memory: bool = False
     images: set[str] = field(default_factory=set)
     story: Story | None = None
     epoch: int = 0

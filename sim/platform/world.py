@@ -20,6 +20,7 @@ from sim.platform.model import WorkloadModel
 from sim.platform.nodes import Nodes
 from sim.platform.observer import PlatformObserver
 from sim.platform.pods import Kubelet
+from sim.platform.pressure import MemoryPressure
 from sim.platform.scheduling import SchedulerLoop
 from sim.platform.state import NodeSim, PodSim
 from sim.platform.streams import Streams
@@ -74,6 +75,7 @@ class World:
         self.nodes = Nodes(self, placement.cluster)
         self.kubelet = Kubelet(self)
         self.scheduler = SchedulerLoop(self)
+        self.pressure = MemoryPressure(self)
         self.on_rollout: list[Callable[[], None]] = []
         self.on_change: list[Callable[[], None]] = []
         self._uid = 0
