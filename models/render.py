@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,13 @@ def render_tree(
     renderer: str = "builtin",
     charts: ChartRenderer | None = None,
     show_secrets: bool = False,
+    keep_going: bool = False,
 ) -> Rendered:
     """What ``path`` renders to.
 
     ``path`` is a Kustomize root, a folder that holds Kustomize roots somewhere below it (every root that no other
     kustomization refers to is built), a folder of plain manifests, or one file. Secret values are dropped unless
-    ``show_secrets``.
+    ``show_secrets``. With ``keep_going`` a root that cannot be built is listed as missing when another one can be.
 
     Raises:
         InputError: the path does not exist or holds nothing. RenderError: the tree itself is broken.
@@ -56,7 +58,8 @@ def render_tree(
     else:
         folder = path.parent if path.is_file() else path
         roots = discover_roots(folder)
-        rendered = _build_roots(roots, repository, renderer, charts) if roots else _plain_folder(folder, repository)
+        build = partial(_build_roots, roots, repository, renderer, charts, keep_going=keep_going)
+        rendered = build() if roots else _plain_folder(folder, repository)
     if not rendered.objects and not rendered.missing:
         raise NothingHereError(
             Problem(
@@ -136,9 +139,12 @@ def _is_component(folder: Path) -> bool:
     return file is not None and _kustomization(file).get("kind") == "Component"
 
 
-def _build_roots(roots: Sequence[Path], repository: Path, renderer: str, charts: ChartRenderer | None) -> Rendered:
+def _build_roots(
+    roots: Sequence[Path], repository: Path, renderer: str, charts: ChartRenderer | None, *, keep_going: bool
+) -> Rendered:
     total = Rendered()
     problems: list[Problem] = []
+    failed: list[Missing] = []
     for root in roots:
         try:
             if renderer == "kustomize":
@@ -147,9 +153,15 @@ def _build_roots(roots: Sequence[Path], repository: Path, renderer: str, charts:
                 total += kustomize.build(root, repository=repository, charts=charts)
         except InputError as error:
             problems.extend(error.problems)
-    if problems:
+            failed.append(_failed(display_path(root, repository), error.problems[0]))
+    if problems and not (keep_going and total.objects):
         raise RenderError(problems)
-    return total
+    return total + Rendered((), tuple(failed))
+
+
+def _failed(root: str, problem: Problem) -> Missing:
+    origin = Origin(problem.where.file or root, problem.where.line)
+    return Missing("file", root, origin, problem.what, "everything below this folder")
 
 
 def _run_kustomize(root: Path, repository: Path) -> Rendered:

@@ -65,12 +65,14 @@ def render_whole(
             raise
         rendered = Rendered(roots=(".",))
     except RenderError:
-        if not charts.modelled_any:
-            raise
         # A patch may name an object that the real chart makes and its model does not: then do without models there.
-        charts = ChartSource(root, fetch=fetch, cache=cache)
-        rendered = render_tree(path, repository=root, renderer=renderer, charts=charts, show_secrets=True)
-        charts = ChartSource(root, model=model, fetch=fetch, cache=cache)
+        # What no root of several can do without is told of it alone.
+        plain = charts.modelled_any
+        charts = ChartSource(root, model=model and not plain, fetch=fetch, cache=cache)
+        rendered = render_tree(
+            path, repository=root, renderer=renderer, charts=charts, show_secrets=True, keep_going=True
+        )
+        charts = ChartSource(root, model=model, fetch=fetch, cache=cache) if plain else charts
     if expand:
         rendered = expand_gitops(_with_loose(rendered, path, Tree(root, charts)), root, charts, lone)
     rendered = replace(charts.account(rendered), lines=Lines((str(root),)))

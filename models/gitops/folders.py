@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models import kustomize
 from models.documents import read_documents
-from models.errors import InputError, RenderError
+from models.errors import InputError
 from models.helm.source import ChartSource
 from models.objects import Missing, Origin, Rendered
 from models.render import display_path, kustomization_file, objects_of, walk
@@ -38,7 +38,7 @@ def render_folder(tree: Tree, folder: Path, *, recurse: bool = True, include: st
     """
     try:
         return _render_folder(tree, folder, recurse, include, exclude)
-    except RenderError as error:
+    except InputError as error:
         first = error.problems[0]
         name = display_path(folder, tree.repository)
         origin = Origin(first.where.file or name, first.where.line)

@@ -102,3 +102,36 @@ spec: {source: {repoURL: "http://git/home", path: apps/lost}}
     )
     reasons = [(entry.what, entry.reason) for entry in render_whole(tmp_path).missing]
     assert reasons == [("apps/lost of http://git/home", "this repository has no such folder")]
+
+
+def test_a_root_that_cannot_be_built_is_listed_beside_those_that_can(tmp_path: Path) -> None:
+    for name, text in (("good", "{kind: ConfigMap, apiVersion: v1, metadata: {name: good}}"), ("bad", "a: {b")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "kustomization.yaml").write_text("resources: [all.yaml]")
+        (folder / "all.yaml").write_text(text)
+    rendered = render_whole(tmp_path)
+    assert [item.name for item in rendered.objects] == ["good"]
+    assert [(entry.what, entry.origin.file, entry.hides) for entry in rendered.missing] == [
+        ("bad", "bad/all.yaml", "everything below this folder")
+    ]
+    with pytest.raises(InputError, match="malformed YAML"):
+        render_whole(tmp_path / "bad")
+
+
+def test_a_broken_folder_of_a_flux_kustomization_is_listed_and_the_rest_is_read(tmp_path: Path) -> None:
+    flux = """
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: NAME, namespace: flux-system}
+spec: {path: ./NAME, sourceRef: {kind: GitRepository, name: flux-system}}
+"""
+    (tmp_path / "cluster").mkdir()
+    for name, text in (("good", "{kind: ConfigMap, apiVersion: v1, metadata: {name: good}}"), ("bad", "a: {b")):
+        (tmp_path / "cluster" / f"{name}.yaml").write_text(flux.replace("NAME", name))
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kustomization.yaml").write_text("resources: [all.yaml]")
+        (tmp_path / name / "all.yaml").write_text(text)
+    rendered = render_whole(tmp_path)
+    assert "good" in [item.name for item in rendered.objects if item.kind == "ConfigMap"]
+    assert [(entry.what, entry.origin.file) for entry in rendered.missing] == [("bad", "bad/all.yaml")]
