@@ -71,7 +71,7 @@ def build_report(study: Study, results: Results, *, command: str = "", growth: S
         description=" ".join(metadata.description.split()),
         verdict=_verdict(evidence, metrics),
         thresholds=tuple(
-            ThresholdResult(item.metric, item.text, item.observed, item.held) for item in evidence.thresholds
+            ThresholdResult(item.metric, item.text, item.observed, item.held, item.note) for item in evidence.thresholds
         ),
         findings=tuple(findings),
         tables=tuple(report_tables(evidence, metrics)),

@@ -109,12 +109,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ThresholdResult:
-    """A threshold of the scenario in k6's form, what was observed, and whether it held."""
+    """A threshold of the scenario in k6's form, what was observed, and whether it held.
+
+    ``note`` says when what was observed deserves caution ("p99 from fewer than 300 samples").
+    """
 
     metric: str
     expression: str
     observed: float | None
     passed: bool
+    note: str = ""
 
 
 @dataclass(frozen=True)

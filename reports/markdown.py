@@ -118,7 +118,8 @@ def _thresholds(report: Report) -> list[str]:
             "✅ holds" if threshold.passed else "❌ broken",
             code(threshold.metric),
             code(threshold.expression),
-            "not observed" if threshold.observed is None else number(threshold.observed, 4),
+            ("not observed" if threshold.observed is None else number(threshold.observed, 4))
+            + (f" ({escaped(threshold.note)})" if threshold.note else ""),
         )
         for threshold in report.thresholds
     ]

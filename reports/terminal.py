@@ -60,6 +60,10 @@ def _print_thresholds(report: Report, console: Console) -> None:
         observed = "not observed" if threshold.observed is None else f"observed {number(threshold.observed, 4)}"
         text = f"{threshold.metric}: {threshold.expression} ({observed})"
         console.print(Padding(Text.assemble(("✕ ", "bold red"), printable(text)), (0, 0, 0, 2)))
+    for threshold in report.thresholds:
+        if threshold.note:
+            text = f"{threshold.metric}: {threshold.expression}: {threshold.note}"
+            console.print(Padding(Text(printable(text), style="dim"), (0, 0, 0, 2)))
 
 
 def _print_findings(findings: tuple[Finding, ...], console: Console) -> None:

@@ -13,10 +13,11 @@ from models.platform import Workload
 from models.rules.quantity import bytes_of, cpu_millis
 from models.scenario import RouteObjective, Scenario
 from sim.demand import Demand, running_containers
-from sim.estimates import Interval, estimate, positive, quantile_estimate, share_estimate
+from sim.estimates import Interval, estimate, few_samples, positive, quantile_estimate, share_estimate
 from sim.measures import EngineMeasures, bucket_middles, histogram_quantile, merge, successes_of
 from sim.overload import overloaded_routes
 from sim.program import Outcome
+from sim.statistics import samples_needed
 from sim.study import Replication, Results, Study
 from sim.thresholds import Threshold, parse_threshold
 
@@ -139,12 +140,16 @@ def objective_results(scenario: Scenario, metrics: Iterable[RouteMetrics]) -> li
 
 @dataclass(frozen=True)
 class ThresholdOutcome:
-    """A threshold, what was observed (None: nothing to observe), and whether it held."""
+    """A threshold, what was observed (None: nothing to observe), and whether it held.
+
+    ``note`` warns of a percentile with too few requests beyond it.
+    """
 
     metric: str
     text: str
     observed: float | None
     held: bool
+    note: str = ""
 
 
 def threshold_results(study: Study, results: Results) -> list[ThresholdOutcome]:
@@ -155,7 +160,7 @@ def threshold_results(study: Study, results: Results) -> list[ThresholdOutcome]:
             threshold = parse_threshold(key, expression)
             observed = _observe(study, results, threshold)
             held = observed is not None and threshold.holds(observed)
-            out.append(ThresholdOutcome(key, threshold.text, observed, held))
+            out.append(ThresholdOutcome(key, threshold.text, observed, held, _thin(study, results, threshold)))
     return out
 
 
@@ -182,6 +187,16 @@ def _observe(study: Study, results: Results, threshold: Threshold) -> float | No
         good, wanted = sum(good for good, _ in pairs), sum(of for _, of in pairs)
         return 1 - good / wanted if wanted else None
     return _duration(merged, chosen, threshold)
+
+
+def _thin(study: Study, results: Results, threshold: Threshold) -> str:
+    """Whether a percentile rests on too few requests to be trusted; empty when it does not, or is none."""
+    if threshold.aggregate != "p":
+        return ""
+    routes = [index for index, name in enumerate(study.compiled.program.routes) if fnmatchcase(name, threshold.route)]
+    count = sum(int(item.measures.route_latency(index).sum()) for item in results.replications for index in routes)
+    q = threshold.percentile / 100
+    return few_samples(q) if count < samples_needed(q) else ""
 
 
 def _duration(merged: EngineMeasures, routes: Sequence[int], threshold: Threshold) -> float | None:

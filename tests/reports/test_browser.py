@@ -113,8 +113,9 @@ def test_every_plot_has_marks_with_an_area(driver: Any, pages: dict[str, str], w
     )
     assert empty == []
     figures = driver.execute_script("return document.querySelectorAll('main figure').length")
-    # pods, intervals, strips, 6 latencies, requests, topology, 2 x nodes, CPU, memory, 2 x namespaces, quota, growth
-    assert figures == 19
+    # pods, intervals, strips, 6 latencies, requests, slowest, topology, 2 x nodes, CPU, memory, 2 x namespaces, quota,
+    # growth
+    assert figures == 20
 
 
 def test_every_section_of_the_example_is_visible_and_the_hostile_script_is_text(

@@ -103,6 +103,16 @@ def test_p99_from_a_handful_of_requests_says_so_in_every_form(tmp_path: Path) ->
         assert words in (tmp_path / name).read_text(encoding="utf-8"), name
 
 
+def test_a_threshold_on_the_p99_of_a_handful_of_requests_says_so() -> None:
+    thresholds = {"http_req_duration{route:start.*}": ["p(99)<5000", "p(50)<5000"]}
+    prepared = study("evening-peak", *SHORT, f"thresholds={json.dumps(thresholds)}")
+    content = json.loads(report_json(prepared, run(prepared, survival=False)))
+    assert [(item["passed"], item["note"]) for item in content["thresholds"]] == [
+        (True, "p99 from fewer than 300 samples"),
+        (True, ""),
+    ]
+
+
 def test_latency_through_an_overloaded_line_is_marked_as_growing_with_the_length_of_the_run() -> None:
     prepared = study("baseline-day", *SHORT, "network.uplink=1Mbit/s")
     marked = overloaded_routes(prepared)
