@@ -138,18 +138,17 @@ def _shares(operation: Operation, rate: float) -> Iterator[tuple[float, Instruct
     for index, step in enumerate(operation.instructions):
         share = reach[index]
         yield share, step
-        skipped, goes_on = 0.0, share
+        landing, skipped, goes_on = index + 1, 0.0, share
         if isinstance(step, Cache):
-            skipped = share * step.hit_ratio
-        elif isinstance(step, Hold) and step.skip:
-            skipped = share
+            landing, skipped = landing + step.skip, share * step.hit_ratio
+        elif isinstance(step, Hold):
+            landing, skipped = landing + step.skip, share
         elif isinstance(step, Deny):
             goes_on = share * (1.0 - step.probability)
         elif isinstance(step, RateLimit) and rate * share > step.average:
             goes_on = step.average / rate
         reach[index + 1] += goes_on - skipped
-        if skipped:
-            reach[index + 1 + step.skip] += skipped
+        reach[landing] += skipped
 
 
 def _visits(program: Program, rates: Sequence[float]) -> list[float]:

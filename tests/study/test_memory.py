@@ -82,7 +82,7 @@ def test_the_report_tells_the_kills_the_finding_and_the_back_off(tmp_path: Path)
 
 def crowded(folder: Path, manifests: list[Any], **spec: Any) -> Study:
     """One Kubernetes node of 2 GiB with nothing reserved."""
-    node = {"name": "one", "machine": "m920q", "role": "server", "memory": "2Gi"}
+    node: dict[str, Any] = {"name": "one", "machine": "m920q", "role": "server", "memory": "2Gi"}
     node["reserved"] = {"cpu": "0", "memory": "0"}
     cluster = {"distribution": "kubernetes", "nodes": [node], **spec.pop("cluster", {})}
     return study(folder, manifests, cluster=cluster, **spec)
@@ -209,7 +209,7 @@ def test_the_report_tells_which_node_ran_out_and_who_had_to_go(tmp_path: Path) -
     told = report(prepared, run(prepared, survival=False))
     (finding,) = [item for item in told["findings"] if item["code"] == "SIM-NODE-MEMORY"]
     assert finding["subject"] == "Node one"
-    assert finding["title"] == "one ran out of memory: 1 times a pod was evicted or killed"
+    assert finding["title"] == "one ran out of memory: pods evicted or killed: 1"
     assert "The node was low on resource: memory. Threshold quantity: 100Mi" in finding["evidence"][0]
 
 
