@@ -182,7 +182,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         "Precision",
         _columns(
             ("route", "Route", "text", "host and path"),
-            ("half_width", "Known to ±", "ratio", "half-width of the interval of its availability; empty: no request"),
+            ("half_width", "Known to ±", "ratio", "half-width of the interval of its availability; empty: none"),
             ("wanted", "Asked ±", "ratio", "run.precision"),
             ("reached", "Reached", "boolean", "whether the half-width is at most what was asked"),
         ),

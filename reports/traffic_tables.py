@@ -110,7 +110,7 @@ def statistics_table(evidence: Evidence) -> Table:
         (
             "Shares of requests",
             f"Student's interval over replications, {level}; when no request failed, the share that so many exclude",
-            "Hanley and Lippman-Hand, JAMA 249, 1983; Wilson 1927 for a single replication",
+            "Hanley and Lippman-Hand, JAMA 249, 1983; Wilson 1927 where replications agree on another share",
         ),
         (
             "Percentiles of latency",

@@ -25,7 +25,7 @@ from sim.statistics import (
 
 NONE_FAILED = "no request failed: the bound is what so many requests exclude, taken as independent (rule of three)"
 ALL_FAILED = "every request failed: the bound is what so many requests exclude, taken as independent (rule of three)"
-POOLED_SHARE = "Wilson's interval over all requests, taken as independent: replications do not differ, or there is one"
+POOLED_SHARE = "Wilson's interval over all requests, taken as independent: replications do not differ"
 POOLED_QUANTILE = (
     "order statistics of all requests together, taken as independent: a replication has too few for a p{percentile:g}"
 )
@@ -77,7 +77,7 @@ def share_estimate(successes: Sequence[int], trials: Sequence[int], confidence: 
     Student's interval over the replications, cut at 0 and 1. When all went well (or nothing did), no two replications
     differ and Student's interval has no width, whatever the number of requests: then the bound is what so many
     independent requests exclude (``excluded_share``). Wilson's interval over all requests where replications agree on
-    another share, or where there is one alone.
+    another share. One replication with failures has none: an outage fails its requests together.
     """
     rates = [good / of for good, of in zip(successes, trials, strict=True) if of]
     good, of = sum(successes), sum(trials)
@@ -88,7 +88,9 @@ def share_estimate(successes: Sequence[int], trials: Sequence[int], confidence: 
         return Interval(1.0, 1.0 - beyond, 1.0, len(rates), NONE_FAILED)
     if good == 0:
         return Interval(0.0, 0.0, beyond, len(rates), ALL_FAILED)
-    if len(rates) == 1 or max(rates) == min(rates):
+    if len(rates) == 1:
+        return estimate(rates, confidence)
+    if max(rates) == min(rates):
         found = proportion_interval(good, of, confidence)
         return Interval(found.estimate, found.low, found.high, len(rates), POOLED_SHARE)
     found = student_interval(rates, confidence)

@@ -335,7 +335,7 @@ def _trusted(evidence: Evidence) -> list[Finding]:
     if short:
         wanted = evidence.study.scenario.spec.run.precision
         lines = (
-            f"{item.route}: ±{item.half_width:.3%}" if item.half_width is not None else f"{item.route}: no request"
+            f"{item.route}: ±{item.half_width:.3%}" if item.half_width is not None else f"{item.route}: no interval"
             for item in sorted(short, key=lambda item: -(item.half_width or 1.0))
         )
         out.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ AT_LEAST = 5
 
 @dataclass(frozen=True)
 class Precision:
-    """How well the availability of one route is known: the half-width of its interval (None: no request at all)."""
+    """How well the availability of one route is known: the half-width of its interval (None: there is none)."""
 
     route: str
     half_width: float | None
@@ -34,8 +35,8 @@ def precisions(study: Study, done: Sequence[Replication]) -> list[Precision]:
     for index, route in enumerate(study.compiled.program.routes):
         pairs = [successes_of(item.measures.route_outcomes(index)) for item in done]
         interval = share_estimate([good for good, _ in pairs], [of for _, of in pairs], run.confidence)
-        half = (interval.high - interval.low) / 2.0 if interval is not None else None
-        found.append(Precision(route, half, half is not None and half <= run.precision))
+        half = (interval.high - interval.low) / 2.0 if interval is not None else math.inf
+        found.append(Precision(route, half if math.isfinite(half) else None, half <= run.precision))
     return found
 
 

@@ -61,8 +61,12 @@ def test_shares_that_differ_go_through_students_interval_cut_at_one() -> None:
     assert (found.high, found.note) == (1.0, "")
 
 
-def test_one_replication_has_wilsons_interval_and_says_so() -> None:
-    found = share([45], [50])
+def test_one_replication_with_failures_has_no_interval_because_an_outage_fails_requests_together() -> None:
+    assert share([45], [50]) == Interval(0.9, -math.inf, math.inf, 1, "one replication: no interval")
+
+
+def test_replications_that_agree_have_wilsons_interval_and_say_so() -> None:
+    found = share([9] * 5, [10] * 5)
     assert found.note == POOLED_SHARE
     assert (found.low, found.high) == (pytest.approx(0.7864, abs=1e-4), pytest.approx(0.9565, abs=1e-4))
 
