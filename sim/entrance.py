@@ -185,22 +185,22 @@ def _transfer(line: str, size: float, traffic: Traffic) -> list[ir.Instruction]:
     return [ir.Transfer(ir.Draw(size), link)]
 
 
-def stream_operation(builder: Builder, route: EntryRoute, traffic: Traffic, name: str, scenario: Scenario) -> int:
-    """A stream through the proxy to the app, which holds bandwidth and cores for its length."""
+def stream_entries(
+    builder: Builder, route: EntryRoute, traffic: Traffic, name: str, scenario: Scenario
+) -> list[tuple[int, float]]:
+    """A stream through the proxy (if one is known) to the app, which holds bandwidth and cores for its length."""
     stream = next(stream for stream in traffic.streams if stream.name == name)
     outside = traffic.source == "internet"
 
     def call(service: str) -> ir.Call:
         return ir.Call(builder.operation(service, f"stream {name}", stream_plan(builder, service, stream, outside)))
 
-    service = route.entry_service or str(route.entry_workload)
-    demand = builder.demands[str(route.entry_workload)]
-    return builder.operation(
-        service,
-        f"{route.id} {name}",
-        [
-            *_proxy_work(demand, _round_trip(traffic, scenario)),
-            *_guards(builder, route, traffic),
-            *_one_of(builder, route, call),
-        ],
-    )
+    if route.entry_workload is None:
+        return [(call(service).operation, share) for service, share in _shares(route)]
+    demand = builder.demands[route.entry_workload]
+    steps = [
+        *_proxy_work(demand, _round_trip(traffic, scenario)),
+        *_guards(builder, route, traffic),
+        *_one_of(builder, route, call),
+    ]
+    return [(builder.operation(route.entry_service or route.entry_workload, f"{route.id} {name}", steps), 1.0)]

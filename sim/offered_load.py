@@ -81,8 +81,12 @@ def loads(program: Program, rates: Sequence[float], members: Members) -> list[Lo
                     disks[disk] += rate * share * _disk_time(program, step, disk)
                 elif isinstance(step, Transfer) and (link := step.link if step.link >= 0 else node.nic) >= 0:
                     links[link] += rate * share * step.size.mean
-                elif isinstance(step, Hold) and step.link >= 0:
-                    links[step.link] += rate * share * step.time.mean * step.bandwidth
+                elif isinstance(step, Hold):
+                    held_s = rate * share * step.time.mean
+                    cores[key] = cores.get(key, 0.0) + held_s * step.cores
+                    node_cores[pod.node] += held_s * step.cores
+                    if step.link >= 0:
+                        links[step.link] += held_s * step.bandwidth
     every = {(pod.name, pod.node): pod for group in members.values() for pod in group}
     for pod in every.values():
         node_cores[pod.node] += pod.idle_cores

@@ -13,7 +13,7 @@ from models.scenario import Scenario, Traffic
 from sim import program as ir
 from sim.callplans import Builder
 from sim.demand import client_policy
-from sim.entrance import entries, main_backend, stream_operation
+from sim.entrance import entries, main_backend, stream_entries
 from sim.traces import read_trace
 
 SHAPES: dict[str, tuple[float, ...]] = {
@@ -115,10 +115,11 @@ def _route_sources(
         out.append(
             ir.Source(f"{route.id} burst {number}", mix=ways, trace=times, policy=policy, edge_hits=hits, **common)
         )
-    for stream in traffic.streams if route.entry_workload is not None and route.backends else ():
-        operation = stream_operation(builder, route, traffic, stream.name, scenario)
+    for stream in traffic.streams:
+        mixed = tuple(stream_entries(builder, route, traffic, stream.name, scenario))
         rates = tuple(stream.rate * factor for factor in factors)
-        out.append(ir.Source(f"{route.id} {stream.name}", mix=((operation, 1.0),), rates=rates, **common))
+        if mixed:
+            out.append(ir.Source(f"{route.id} {stream.name}", mix=mixed, rates=rates, **common))
     return out
 
 

@@ -12,6 +12,8 @@ import pytest
 from sim.compiled import CompiledEngine
 from sim.engine import Notice
 from sim.program import (
+    LANDING,
+    POOL_OF_POD,
     Cache,
     Call,
     Cpu,
@@ -496,3 +498,65 @@ def test_one_of_two_replicas_that_starts_cold_takes_half_of_the_contents_with_it
     engine.revive(3)
     engine.advance(1.0)
     assert engine.cache_contents(1) == 50.0
+
+
+# ------------------------------------------------------------------------------------------------- encoders
+
+
+@BOTH
+def test_a_transcode_takes_a_session_of_its_pods_node_and_goes_on_in_software_when_there_is_none(kind: str) -> None:
+    # Two pods in turn: the first on a node with one session, the second on a node without.
+    hardware = Hold(seconds(10.0), pool=POOL_OF_POD, cores=0.2, degrade=True, skip=1)
+    program = world(
+        (hardware, Hold(seconds(20.0), cores=3.0), LANDING),
+        times=(0.0, 1.0, 2.0, 12.0),
+        nodes=(Node("with", 8.0), Node("without", 8.0)),
+        pods=(PodStation("first", 0, 0, pool=0), PodStation("second", 0, 1)),
+        pools=(Pool("encoder", 1.0),),
+        policy=Policy(balance="round_robin"),
+    )
+    assert [entry[:2] for entry in log(ran(program, kind))] == [
+        (10.0, SERVED),  # the session
+        (21.0, DEGRADED),  # no encoder there
+        (22.0, DEGRADED),  # the session is taken
+        (32.0, DEGRADED),  # the second pod again
+    ]
+
+
+@BOTH
+def test_a_transcode_that_may_not_go_on_in_software_is_refused(kind: str) -> None:
+    program = world(
+        (Hold(seconds(10.0), pool=POOL_OF_POD),),
+        times=(0.0, 1.0, 10.5),
+        pods=(PodStation("pod", 0, 0, pool=0),),
+        pools=(Pool("encoder", 1.0),),
+    )
+    assert [entry[:2] for entry in log(ran(program, kind))] == [(10.0, SERVED), (1.0, REFUSED), (20.5, SERVED)]
+
+
+# ------------------------------------------------------------------------------------------------- memory
+
+
+@BOTH
+def test_a_watched_pod_tells_once_when_its_requests_or_its_growth_pass_the_level(kind: str) -> None:
+    # 100 bytes, 10 for each request, 1 more each second; requests at 0, 1 and 2 s stay for 100 s.
+    program = world((Wait(seconds(100.0)),), times=(0.0, 1.0, 2.0))
+    pod = PodStation("pod", 0, 0, memory_base=100.0, memory_per_request=10.0, memory_growth=1.0)
+    engine = make(replace(program, pods=(pod,)), kind)
+    engine.watch_memory(0, 120.5)
+    stop = engine.advance(50.0)
+    assert (stop.time, stop.notices) == (1.0, (Notice("memory", 0),))  # 100 + 20 + 1
+    assert engine.pod_memory(0) == 121.0
+    assert engine.advance(5.0).notices == ()
+    engine.watch_memory(0, 140.0)
+    stop = engine.advance(50.0)
+    assert (stop.time, stop.notices) == (40.0, (Notice("memory", 0),))  # growth alone: 100 + 40
+
+
+@BOTH
+def test_a_limit_below_the_watched_level_is_still_told_as_out_of_memory(kind: str) -> None:
+    program = world((Wait(seconds(100.0)),), times=(0.0, 1.0))
+    pod = PodStation("pod", 0, 0, memory_base=100.0, memory_per_request=10.0, memory_limit=115.0)
+    engine = make(replace(program, pods=(pod,)), kind)
+    engine.watch_memory(0, 200.0)
+    assert engine.advance(50.0).notices == (Notice("oom", 0),)

@@ -277,5 +277,6 @@ def test_fifty_times_the_load_is_a_finding_with_its_utilisation_and_failures(tmp
         item for item in overloaded["findings"] if item["code"] == "SIM-OVERLOAD" and "workers" in item["title"]
     ]
     assert finding["subject"] == "Deployment home/app"
-    (row,) = next(table for table in overloaded["tables"] if table["name"] == "routes")["rows"]
-    assert row["timed_out"] > 10 * row["served"]
+    (row,) = next(table for table in overloaded["tables"] if table["name"] == "failures")["rows"]
+    # 60000 requests for one worker that does 120 or so in a second; all others wait longer than their second.
+    assert row["timed_out"] > 50_000
