@@ -107,7 +107,8 @@ class PodSpec:
     @cached_property
     def uses_claims(self) -> bool:
         """Whether a volume needs a PersistentVolumeClaim."""
-        return any(item.get("persistentVolumeClaim") or item.get("ephemeral") for item in self.volumes)
+        kinds = ("persistentVolumeClaim", "ephemeral")
+        return any(item.get(kind) is not None for item in self.volumes for kind in kinds)
 
     @cached_property
     def uses_disks(self) -> bool:

@@ -1,7 +1,10 @@
-"""Cases of Kubernetes' own test tables (v1.33.1, pkg/scheduler/framework/plugins), each named by its source.
+"""Cases of Kubernetes' own test tables (pkg/scheduler/framework/plugins), each named by its source.
 
-``upstream_tables.json.gz`` holds the inputs and expected results as plain data; every kind of case has one function
-here that asks ours the same question.
+``upstream_tables.json.gz`` (v1.33.1) and ``upstream_tables_1_37_2.json.gz`` (what v1.37.2 has beyond that) hold the
+inputs and expected results as plain data; every kind of case has one function here that asks ours the same question.
+Of v1.37.2 these are left out: balanced allocation, which became the change that the pod makes; resources that drivers
+of dynamic allocation provide; and in-tree disks that count as CSI volumes. Its shorter words for a taint ("had
+untolerated taint(s)") are written in full, with the taint.
 """
 
 from __future__ import annotations
@@ -23,7 +26,11 @@ from models.scheduler.status import PodRefused, Status
 
 Case = dict[str, Any]
 Result = TypeVar("Result")
-TABLES: list[Case] = json.loads(gzip.decompress(Path(__file__).with_name("upstream_tables.json.gz").read_bytes()))
+TABLES: list[Case] = [
+    case
+    for name in ("upstream_tables.json.gz", "upstream_tables_1_37_2.json.gz")
+    for case in json.loads(gzip.decompress(Path(__file__).with_name(name).read_bytes()))
+]
 RENAMED = {
     # 1.33 renamed this reason; the well-known words of all releases before it are kept.
     "node(s) didn't match PersistentVolume's node affinity": "node(s) had volume node affinity conflict"
@@ -251,6 +258,32 @@ def binding_filter(case: Case) -> None:
     assert found == [wanted(item) for item in case["want"] or [None] * len(states)]
 
 
+def stored(case: Case) -> Objects:
+    names = ("pvs", "pvcs", "storage_classes", "csi_nodes", "volume_attachments")
+    return Objects().replace(**{name: case.get(name, ()) for name in names})
+
+
+def zone_filter(case: Case) -> None:
+    pod, node = alone(case, case["nodes"][0])
+    zones = attempt(lambda: tuple(volumes.zones(pod, stored(case))))
+    if isinstance(zones, PodRefused):
+        assert refused(zones) == case["want"]
+        return
+    state = volumes.VolumeState(pod, stored(case), zones=zones)
+    assert verdict(volumes.zone_filter(state, node.info)) == case.get("want")
+
+
+def csi_filter(case: Case) -> None:
+    pod, node = alone(case, case["nodes"][0])
+    assert verdict(volumes.limits_filter(volumes.VolumeState(pod, stored(case)), node)) == case.get("want")
+
+
+def node_filter(case: Case) -> None:
+    pod, node = alone(case, case["nodes"][0])
+    named = nodefilters.name_filter(pod.spec, node.info)
+    assert verdict(named or nodefilters.unschedulable_filter(pod.spec, node.info)) == case.get("want")
+
+
 RUN: dict[str, Callable[[Case], None]] = {
     function.__name__: function
     for function in (
@@ -258,6 +291,7 @@ RUN: dict[str, Callable[[Case], None]] = {
         affinity_score,
         balanced_score,
         binding_filter,
+        csi_filter,
         disk_filter,
         fit_filter,
         fit_score,
@@ -265,12 +299,14 @@ RUN: dict[str, Callable[[Case], None]] = {
         image_score,
         interpod_filter,
         interpod_score,
+        node_filter,
         ports_filter,
         rwop_filter,
         spread_filter,
         spread_score,
         taint_filter,
         taint_score,
+        zone_filter,
     )
 }
 
