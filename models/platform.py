@@ -14,6 +14,7 @@ from models.operators.addresses import load_balancer_addresses
 from models.operators.kinds import CLUSTER_SCOPED, KNOWN_KINDS
 from models.operators.make import mapping, maps, selector_of, whole
 from models.scheduler.selectors import set_selector
+from models.unknowns import settled
 
 Controller = Literal["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Cluster"]
 """What makes the pods of a workload. ``Cluster`` is a CloudNativePG database cluster."""
@@ -260,7 +261,11 @@ def _by_namespace(objects: Iterable[KubeObject]) -> Mapping[str, tuple[KubeObjec
 
 
 def read_platform(rendered: Rendered) -> Platform:
-    """The platform of the rendered roots: namespaces filled in, operators' objects added, workloads listed."""
+    """The platform of the rendered roots: namespaces filled in, operators' objects added, workloads listed.
+
+    A number that is an unknown variable is left out and listed as missing.
+    """
+    rendered = settled(rendered)
     placed = [_placed(item, namespace) for item, namespace in _namespaces(rendered)]
     objects = (*placed, *derive(placed))
     return Platform(rendered, objects, tuple(_workloads(objects)))

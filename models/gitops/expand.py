@@ -104,6 +104,10 @@ def _follow_all(state: _State) -> None:
         for item in state.first(bringers):
             state.follow(item)
         if len(state.followed) == before:
+            # Some variables come from nowhere in the tree.
+            for item in state.first(bringers, patient=False):
+                state.follow(item)
+        if len(state.followed) == before:
             # What is left waits for one another.
             for item in bringers:
                 state.follow(item)
@@ -194,11 +198,13 @@ class _State:
     followed: set[tuple[ObjectKey, str]] = field(default_factory=set)
     initial: tuple[KubeObject, ...] = ()
 
-    def first(self, items: list[KubeObject]) -> list[KubeObject]:
+    def first(self, items: list[KubeObject], *, patient: bool = True) -> list[KubeObject]:
         """Those of ``items`` whose files no other Kustomization will apply that has not had its turn.
 
-        A parent may patch its children (with variables, or with patches of their releases), so that it goes first.
+        A parent may patch its children (with variables, or with patches of their releases), so that it goes first; so
+        does, for the ``patient``, whoever may bring the variables of another one.
         """
+        known = flux.index(self.objects)
         parents = [
             (item, path.strip("/").removeprefix("./"))
             for item in items
@@ -209,6 +215,8 @@ class _State:
 
         def waits(item: KubeObject) -> bool:
             file = item.origin.file
+            if patient and not flux.has_sources(item, known):
+                return True
             return any(file.startswith(f"{path}/") for parent, path in parents if parent is not item)
 
         return [item for item in items if not flux.is_kustomization(item) or not waits(item)]

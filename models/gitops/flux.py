@@ -117,6 +117,14 @@ def variables_of(item: KubeObject, known: Known) -> Variables:
     return Variables(values, hidden - inline.keys(), complete)
 
 
+def has_sources(item: KubeObject, known: Known) -> bool:
+    """Whether every object that the variables come from is known."""
+    return all(
+        _lookup(known, str(source.get("kind")), item.namespace, str(source.get("name") or ""), item) is not None
+        for source in maps(item.get("spec", "postBuild", "substituteFrom"))
+    )
+
+
 def _data(item: KubeObject) -> dict[str, str]:
     """The texts of a ConfigMap or Secret; base64 data of Secrets is decoded."""
     data = {str(key): str(value) for key, value in mapping(item.get("data")).items() if value is not None}

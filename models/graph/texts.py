@@ -31,6 +31,8 @@ _COMMANDS = (
 )
 _COMMENT = re.compile(r"^\s*(?:#|//|;|--\s).*$", re.MULTILINE)
 _SHELL_VARIABLE = re.compile(r"\$(?:\((\w+)\)|\{(\w+)(?::?-([^{}]*))?\}|(\w+))")
+_CUT_OFF = re.compile(r"[.\-]*\$[{(\w]")
+"""What follows a host whose rest is a variable: nobody here knows the whole name."""
 _LIMIT = 200_000
 
 
@@ -64,6 +66,8 @@ def mentions(text: str, *, strip_comments: bool = True) -> Iterator[Mention]:
     if "://" in text:
         for match in _URL.finditer(text):
             taken.append(match.span())
+            if not match[3] and ".svc" not in match[2] and _CUT_OFF.match(match[4] or ""):
+                continue
             port = _port(match[3]) or _scheme_port(match[1])
             yield Mention(match[2], port, match[1].lower(), match[4] or "", "url", _shown(match))
     for pattern in _COMMANDS:

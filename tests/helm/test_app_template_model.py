@@ -481,3 +481,8 @@ def test_immich_names_its_parts_after_the_component_in_both_of_its_forms(
     assert store in found
     pod = found["Deployment", "immich-server"]["spec"]["template"]["spec"]
     assert {"claimName": "photos"} in [volume.get("persistentVolumeClaim") for volume in pod["volumes"]]
+
+
+def test_the_releases_before_the_first_version_have_its_values() -> None:
+    values = "{controller: {replicas: 2},image: {repository: web, tag: 1}, service: {main: {ports: {http: {port: 1}}}}}"
+    assert made(values, "0.2.2") == made(values, "1.5.1")

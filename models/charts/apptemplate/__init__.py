@@ -37,6 +37,9 @@ def objects(scope: Scope, part: Mapping[str, Any]) -> Iterator[Manifest]:
     elif isinstance(own, dict):
         values = own
     major = int(part.get("library") or _major(str(scope.facts.get("version") or "")))
+    if scope.facts.get("chart") == "app-template" and re.match(r"\D*0\.", str(scope.facts.get("version") or "")):
+        # The few releases before 1.0 had the values of the first version.
+        major = 1
     component = part.get("name")
     if component:
         values = {**values, "global": {**(dig(values, "global") or {}), "nameOverride": str(component)}}
