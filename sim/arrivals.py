@@ -18,6 +18,7 @@ from models.rules.priority import resolve_priority
 from models.rules.quota import hard_of
 from models.rules.usage import matching_keys
 from models.scheduler.config import KIND as SCHEDULER_CONFIGURATION
+from models.unknowns import settled
 from sim.platform.storage import claims_of
 from sim.platform.workloads import first_ordinal, generated, make_pod, pod_name
 
@@ -90,6 +91,7 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
     count towards the replicas of their controller, which brings only the missing ones. Raises InputError with every
     wrong type, unreadable amount and doubled name, or when nothing is to come.
     """
+    rendered = settled(rendered)
     problems = [problem for item in rendered.objects if item.kind in _TYPED_KINDS for problem in wrong_types(item)]
     if problems:
         raise InputError(problems)
