@@ -114,20 +114,21 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
     pods = platform.by_kind("Pod")
     existing = [item for item in pods if exists(item.manifest)]
     arrivals = tuple(_Expander(platform, [item.manifest for item in nodes]).arrivals())
-    if not arrivals and not existing and not platform.workloads:
-        raise InputError(
-            Problem(Where(), "no pod and no workload is among the objects", "add the Pod or Deployment to explain")
-        )
     others = [item for item in platform.objects if item.namespace and item.kind not in _NOT_CREATED]
     mounted = {claim for item in existing for claim in claims_of(item.manifest)}
     made = {item.key for arrival in arrivals for item in arrival.claims}
     others = [item for item in others if item.key not in made]
+    written = tuple(item for item in others if not _is_stored(item, mounted))
+    if not arrivals and not existing and not platform.workloads and not written:
+        raise InputError(
+            Problem(Where(), "no pod and no workload is among the objects", "add the Pod or Deployment to explain")
+        )
     return Stock(
         platform,
         nodes,
         tuple(_as_stored(item.manifest, platform) for item in existing),
         arrivals,
-        tuple(item for item in others if not _is_stored(item, mounted)),
+        written,
         tuple(item for item in others if _is_stored(item, mounted)),
         _ignored(platform),
         tuple(_notes(platform, nodes, existing)),

@@ -65,6 +65,32 @@ def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Any:
     return ask
 
 
+def test_services_and_claims_without_any_pod_are_held_against_their_quota(answer: Any) -> None:
+    text = """\
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: q, namespace: a}
+spec: {hard: {services.nodeports: "1", requests.storage: 1Gi}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s, namespace: a}
+spec: {type: NodePort, ports: [{port: 1}, {port: 2}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: c, namespace: a}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+    data = answer(text)
+    assert data["pods"] == []
+    assert {item["name"]: item["admission"]["message"] for item in data["objects"]} == {
+        "s": 'services "s" is forbidden: exceeded quota: q, requested: services.nodeports=2, '
+        "used: services.nodeports=0, limited: services.nodeports=1",
+        "c": "",
+    }
+
+
 def test_each_pod_charges_the_quota_for_the_next(answer: Any) -> None:
     data = answer(NODE + QUOTA + pod("a", "600m") + pod("b", "600m") + pod("c", "400m"))
     assert [item["state"] for item in data["pods"]] == ["scheduled", "refused", "scheduled"]
