@@ -12,7 +12,7 @@ from models.catalog import AppProfile, CallProfile, OperationProfile
 from models.platform import Platform, Workload
 from sim import program as ir
 from sim.balancing import through_kube_proxy
-from sim.demand import Demand
+from sim.demand import BACKEND_TIMEOUT_S, Demand
 
 DEPENDENCIES = {"queries": "database", "caches-in": "cache", "calls": ""}
 """Edge kinds that mean requests, and the role in a call profile that each stands for."""
@@ -176,6 +176,11 @@ class Builder:
         return fnmatchcase(name, call.to) or (behind is not None and fnmatchcase(behind.name, call.to))
 
     def _call(self, workload: Workload, target: str, call: CallProfile, *, soft: bool) -> ir.Call:
+        if not self.demands[workload.id].says_how_it_calls:
+            self.assumptions[
+                f"apps wait {BACKEND_TIMEOUT_S:g} s for what they call, do not try again and cancel what they give up "
+                "on (unless a profile of the scenario says how it calls)"
+            ] = None
         return ir.Call(
             self.operation(target, self._operation_name(target, call)),
             probability=call.probability,

@@ -36,7 +36,8 @@ class Demand:
 
     ``main`` is the container that serves requests. ``cpu_scale`` multiplies every CPU demand.
     ``memory_growth_bps``: bytes that a pod gains per second. ``memory_per_request_b``: bytes that a request in flight
-    adds. ``calls``: how the app behaves towards what it calls. ``without_encoder``: what becomes of a transcode when no encoder session is left.
+    adds. ``calls``: how the app behaves towards what it calls, as the scenario
+    says or as is assumed. ``without_encoder``: what becomes of a transcode when no encoder session is left.
     """
 
     workload: str
@@ -50,6 +51,7 @@ class Demand:
     memory_growth_bps: float
     memory_per_request_b: float
     calls: Policy
+    says_how_it_calls: bool
     without_encoder: Literal["software", "refuse"]
     corrected: bool
 
@@ -150,6 +152,7 @@ def _demand(workload: Workload, apps: Apps, correction: Profile | None) -> Deman
         if given.memory_per_request is None
         else float(given.memory_per_request),
         calls=Policy(timeout=BACKEND_TIMEOUT_S) if given.calls is None else client_policy(given.calls),
+        says_how_it_calls=given.calls is not None,
         without_encoder=given.without_encoder or (profile.streams.without_encoder if profile.streams else "software"),
         corrected=correction is not None,
     )

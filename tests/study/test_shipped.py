@@ -30,6 +30,15 @@ def test_a_shipped_scenario_gives_a_report_that_satisfies_its_schema(name: str) 
     assert routes["rows"]
 
 
+@pytest.mark.parametrize("name", sorted(MOVED))
+def test_every_request_that_arrived_has_one_outcome_or_is_in_flight_at_the_end_of_every_replication(name: str) -> None:
+    _, results = short(name)
+    for item in results.replications:
+        found = item.measures
+        assert int(found.arrived.sum()) > 0
+        assert found.arrived.tolist() == (found.outcomes.sum(axis=1) + found.in_flight).tolist()
+
+
 @pytest.mark.parametrize("name", sorted(set(MOVED) - {"my-homelab"}))  # one node cannot hold spread databases
 def test_the_reference_platform_fits_at_rest_in_every_shipped_scenario(name: str) -> None:
     prepared, _ = short(name)
