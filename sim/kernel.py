@@ -644,16 +644,16 @@ def set_due(I, F, order, due):
     tree, leaves = I[H_TREE], I[H_TREE_SIZE]
     winners = tree + leaves
     F[tree + order] = due
-    at, winner = leaves + order, order
+    at, winner, earliest = leaves + order, order, bits_of(due)  # as integers: times are not negative
     while at > 1:
         other = I[winners + (at ^ 1)]
-        theirs = F[tree + other]
-        lost = (theirs < due) | ((theirs == due) & (other < winner))
+        theirs = I[tree + other]
+        lost = theirs < earliest + (at & 1)  # who comes from the left wins a tie
         winner = other if lost else winner
-        due = theirs if lost else due
+        earliest = theirs if lost else earliest
         at >>= 1
         I[winners + at] = winner
-    F[H_DUE] = due
+    I[H_DUE] = earliest
     I[H_WINNER] = winner
 
 
