@@ -85,7 +85,9 @@ def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource, lon
     ``lone``: charts of the tree, each of which is installed by itself when nothing else has installed it by then.
     """
     state = _State(Tree(repository.resolve(), charts), list(rendered.objects), list(rendered.missing))
-    state.initial = rendered.objects
+    state.known = flux.index(state.objects)
+    for item in rendered.objects:
+        state.initial.setdefault(item.origin, []).append(item)
     state.keys = {item.key for item in rendered.objects}
     state.done = set(rendered.roots) - {".", ""}
     state.roots = list(rendered.roots)
@@ -196,7 +198,10 @@ class _State:
     done: set[str] = field(default_factory=set)
     roots: list[str] = field(default_factory=list)
     followed: set[tuple[ObjectKey, str]] = field(default_factory=set)
-    initial: tuple[KubeObject, ...] = ()
+    known: dict[tuple[str, str, str], list[KubeObject]] = field(default_factory=dict)
+    """The objects as Flux looks them up."""
+    initial: dict[Origin, list[KubeObject]] = field(default_factory=dict)
+    """What the tree rendered by itself, by the place where it stands."""
 
     def first(self, items: list[KubeObject], *, patient: bool = True) -> list[KubeObject]:
         """Those of ``items`` whose files no other Kustomization will apply that has not had its turn.
@@ -204,7 +209,6 @@ class _State:
         A parent may patch its children (with variables, or with patches of their releases), so that it goes first; so
         does, for the ``patient``, whoever may bring the variables of another one.
         """
-        known = flux.index(self.objects)
         parents = [
             (item, path.strip("/").removeprefix("./"))
             for item in items
@@ -215,7 +219,7 @@ class _State:
 
         def waits(item: KubeObject) -> bool:
             file = item.origin.file
-            if patient and not flux.has_sources(item, known):
+            if patient and not flux.has_sources(item, self.known):
                 return True
             return any(file.startswith(f"{path}/") for parent, path in parents if parent is not item)
 
@@ -238,7 +242,7 @@ class _State:
                 found = k3s.helm_chart_objects(self.tree, bringer, self.objects)
                 self.add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
             else:
-                found = flux.helm_release_objects(self.tree, bringer, flux.index(self.objects))
+                found = flux.helm_release_objects(self.tree, bringer, self.known)
                 self.add(found, str(bringer.spec.get("targetNamespace") or bringer.namespace))
 
     def _bringers(self, item: KubeObject) -> Iterator[KubeObject]:
@@ -248,25 +252,26 @@ class _State:
             yield item
 
     def _flux(self, item: KubeObject) -> None:
-        found = flux.kustomization_objects(self.tree, item, flux.index(self.objects))
+        found = flux.kustomization_objects(self.tree, item, self.known)
         self.add(found, str(item.spec.get("targetNamespace") or ""))
 
     def add(self, found: Rendered, namespace: str) -> None:
         """Add objects; what the tree itself rendered of the same lines, less determined, gives way to them."""
         arrived = [_placed(item, namespace) for item in found.objects]
-        by_origin: dict[Origin, list[KubeObject]] = {}
-        for item in arrived:
-            by_origin.setdefault(item.origin, []).append(item)
         stale = {
-            id(entry) for entry in self.initial if any(_is_raw(entry, item) for item in by_origin.get(entry.origin, ()))
+            id(entry): entry for item in arrived for entry in self.initial.get(item.origin, ()) if _is_raw(entry, item)
         }
         if stale:
-            self.keys -= {entry.key for entry in self.objects if id(entry) in stale}
+            self.keys -= {entry.key for entry in stale.values()}
             self.objects = [entry for entry in self.objects if id(entry) not in stale]
+            self.known = flux.index(self.objects)
+            for origin in {entry.origin for entry in stale.values()}:
+                self.initial[origin] = [entry for entry in self.initial[origin] if id(entry) not in stale]
         for placed in arrived:
             if placed.key not in self.keys:
                 self.keys.add(placed.key)
                 self.objects.append(placed)
+                self.known.setdefault((placed.kind, placed.namespace, placed.name), []).append(placed)
         self.missing += [entry for entry in found.missing if entry not in self.missing]
         self.roots += [root for root in found.roots if root and root not in self.roots]
 
