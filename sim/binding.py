@@ -114,7 +114,7 @@ class EngineBinding(PlatformObserver):
         for slot in self._slots_on(node):
             pod = self._pods[slot]
             main, others = self.compiled.containers[pod.controller.model.workload.id]
-            used = int(self.engine.pod_memory(slot))
+            used = int(self._memory(slot))
             if used:
                 found[pod.uid] = (pod, {main: max(used - sum(others.values()), 0), **others})
         return found
@@ -132,6 +132,11 @@ class EngineBinding(PlatformObserver):
         if pod.node is not None and pod.node.name in self._levels:
             self._unsettled.add(pod.node.name)
 
+    def _memory(self, slot: int) -> float:
+        """What the pod takes of its node: never more than its limit, at which it is killed before the node suffers."""
+        limit = self.compiled.stations[self._pods[slot].controller.model.workload.id].memory_limit
+        return min(self.engine.pod_memory(slot), limit)
+
     def _grows(self, slot: int) -> bool:
         """Whether the pod may come to use more memory than now (without stress, after which all is looked at again)."""
         station = self.compiled.stations[self._pods[slot].controller.model.workload.id]
@@ -144,7 +149,7 @@ class EngineBinding(PlatformObserver):
         for node in sorted(self._unsettled):
             level, call = self._levels[node]
             slots = self._slots_on(node)
-            used = [self.engine.pod_memory(slot) for slot in slots]
+            used = [self._memory(slot) for slot in slots]
             left = level - sum(used)
             if left < PAGE_B:
                 del self._levels[node]
