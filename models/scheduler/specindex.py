@@ -56,6 +56,7 @@ class SpecIndex:
         self._checked = [name for name, _, _ in checked]
         scored = [item for item in map(self._scored_row, profile.fit.resources) if item is not None]
         self._weights = np.array([weight for _, _, weight in scored], np.int64)
+        self._weight_sum = max(int(self._weights.sum()), 1)
         amounts = [(name, spec.requests.get(name, 0)) for name in profile.balanced_resources]
         self.best_effort = not any(amount for _, amount in amounts)
         balanced = [(core.row(name), amount) for name, amount in amounts if amount or not is_scalar(name)]
@@ -67,6 +68,12 @@ class SpecIndex:
         self._rows = np.array([row for row, _ in needs], np.int64)[:, None]
         self._amounts = np.array([amount for _, amount in needs], np.int64)[:, None]
         self._cuts = (len(checked), len(checked) + len(scored))
+        # What nodes offer never changes within a core, so it is gathered and looked over once.
+        self._capacity: IntArray = core.allocatable[self._rows[:, 0]]
+        self._complete = bool((self._capacity[len(checked) :] > 0).all())
+        self._offsets = self._rows * size
+        self._fit_weight = profile.weights.get("NodeResourcesFit", 0)
+        self._balance_weight = profile.weights.get("NodeResourcesBalancedAllocation", 0)
         self.fits: BoolArray = np.zeros(size, np.bool_)
         self.free_ports: BoolArray = np.ones(size, np.bool_)
         self.fit_score: IntArray = np.zeros(size, np.int64)
@@ -168,19 +175,18 @@ class SpecIndex:
         return self._core.row(name), amount, weight
 
     def _update(self, where: Where) -> None:
-        core, weights = self._core, self._profile.weights
-        capacity = self._needed(core.allocatable, where)
-        requested = self._needed(core.used, where) + self._amounts
+        core = self._core
+        capacity, requested = self._needed(where)
         first, second = self._cuts
         good: BoolArray = core.count[where] < core.max_pods[where]
         good &= (requested[:first] <= capacity[:first]).all(axis=0)
         fit = self._fit(requested[first:second], capacity[first:second])
-        balanced = _balance(requested[second:], capacity[second:])
+        balanced = _balance(requested[second:], capacity[second:], complete=self._complete)
         self.fits[where] = good
         self.fit_score[where] = fit
         self.balanced_score[where] = balanced
-        plain = weights.get("NodeResourcesFit", 0) * fit
-        plain += weights.get("NodeResourcesBalancedAllocation", 0) * balanced
+        plain = self._fit_weight * fit
+        plain += self._balance_weight * balanced
         plain += self._image_part[where]
         good = good & self._willing[where]
         if self._spec.host_ports:
@@ -188,10 +194,15 @@ class SpecIndex:
         plain[~good] = -1
         self.plain[where] = plain
 
-    def _needed(self, matrix: IntArray, where: Where) -> IntArray:
-        """The rows of this spec's resources, in the order of ``_amounts``."""
-        rows: IntArray = matrix[self._rows[:, 0]] if isinstance(where, slice) else matrix[self._rows, where]
-        return rows
+    def _needed(self, where: Where) -> tuple[IntArray, IntArray]:
+        """(allocatable, used with this pod) of this spec's resources, in the order of ``_amounts``."""
+        used = self._core.used
+        if isinstance(where, slice):
+            return self._capacity, used[self._rows[:, 0]] + self._amounts
+        # One flat gather costs half of a two-dimensional one, and this runs for every pod.
+        requested: IntArray = used.ravel().take(self._offsets + where)
+        requested += self._amounts
+        return self._capacity.take(where, axis=1), requested
 
     def _update_ports(self, where: Where) -> BoolArray:
         wanted = self._spec.host_ports
@@ -211,19 +222,24 @@ class SpecIndex:
             part = np.maximum(capacity - requested, 0)
         else:
             part = np.minimum(requested, capacity)
-        share = part * MAX_SCORE // np.maximum(capacity, 1)
-        counted = capacity > 0
-        total: IntArray = self._weights @ share
-        if counted.all():
-            return total // max(int(self._weights.sum()), 1)
-        return total // np.maximum(self._weights @ counted, 1)
+        if self._complete:
+            full: IntArray = self._weights @ (part * MAX_SCORE // capacity)
+            return full // self._weight_sum
+        total: IntArray = self._weights @ (part * MAX_SCORE // np.maximum(capacity, 1))
+        return total // np.maximum(self._weights @ (capacity > 0), 1)
 
 
-def _balance(requested: IntArray, capacity: IntArray) -> IntArray:
-    """NodeResourcesBalancedAllocation (resources x nodes, none for a pod without requests)."""
+def _balance(requested: IntArray, capacity: IntArray, *, complete: bool) -> IntArray:
+    """NodeResourcesBalancedAllocation (resources x nodes, none for a pod without requests).
+
+    ``complete``: every node has some of every resource, which spares looking for those without.
+    """
     size = requested.shape[1]
     if not len(requested):
         return np.zeros(size, np.int64)
+    if complete and len(requested) == 2:
+        share = np.minimum(requested / capacity, 1.0)
+        return ((1 - np.abs(share[0] - share[1]) / 2) * MAX_SCORE).astype(np.int64)
     known = capacity > 0
     fractions = np.where(known, np.minimum(requested / np.maximum(capacity, 1), 1.0), 0.0)
     return ((1 - _deviations(fractions, known)) * MAX_SCORE).astype(np.int64)
