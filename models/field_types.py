@@ -58,6 +58,7 @@ _EXCEPTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("podAntiAffinity", _REQUIRED): "maps",
     ("LimitRange.spec", "limits"): "maps",
     ("PriorityClass", "value"): "number",
+    ("volumes", "image"): "map",
     ("conditions", "status"): "any",
     ("CSIStorageCapacity", "capacity"): "any",
 }

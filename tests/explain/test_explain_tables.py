@@ -1,7 +1,7 @@
 """The JSON of ``explain`` against cases recorded from Kubernetes' own code, and against its unit-test tables.
 
 Recorded (k8s.io/kubernetes v1.37.2): component-helpers PodRequests/PodLimits, ComputePodQOS, PodUsageFunc,
-PodMutateLimitFunc/PodValidateLimitFunc, resourcequota.CheckRequest. Tables (v1.33.1):
+PodMutateLimitFunc/PodValidateLimitFunc, resourcequota.CheckRequest. Tables (v1.33.1 and v1.37.2):
 pkg/scheduler/framework/plugins/{noderesources,nodeaffinity,interpodaffinity,imagelocality,tainttoleration}/*_test.go.
 """
 
@@ -16,7 +16,11 @@ import pytest
 from asking import ask, bound, make, to_come
 
 TESTS = Path(__file__).parents[1]
-TABLES = json.loads(gzip.decompress((TESTS / "scheduler" / "upstream_tables.json.gz").read_bytes()))
+TABLES = [
+    case
+    for name in ("upstream_tables.json.gz", "upstream_tables_1_37_2.json.gz")
+    for case in json.loads(gzip.decompress((TESTS / "scheduler" / name).read_bytes()))
+]
 CLASSES = [
     make("scheduling.k8s.io/v1", "PriorityClass", {"metadata": {"name": name}, "value": value})
     for name, value in (("low", 1), ("mid", 500), ("high", 1000))
