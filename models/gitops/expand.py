@@ -264,7 +264,11 @@ class _State:
         if stale:
             self.keys -= {entry.key for entry in stale.values()}
             self.objects = [entry for entry in self.objects if id(entry) not in stale]
-            self.known = flux.index(self.objects)
+            for key, left in flux.index(stale.values()).items():
+                # A list that becomes empty must go: the keys are counted.
+                kept = [entry for entry in self.known.pop(key, []) if not any(entry is gone for gone in left)]
+                if kept:
+                    self.known[key] = kept
             for origin in {entry.origin for entry in stale.values()}:
                 self.initial[origin] = [entry for entry in self.initial[origin] if id(entry) not in stale]
         for placed in arrived:

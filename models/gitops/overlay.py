@@ -5,7 +5,6 @@ The objects are built once more as the only resource of a kustomization that liv
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,12 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from models import kustomize
 from models.errors import InputError
 from models.objects import KubeObject, Missing, Origin, Rendered
 from models.operators.make import items
+from models.yamldoc.escaped import as_yaml
 
 _FILE = "objects.json"
 
@@ -38,11 +36,11 @@ def lay_over(
         return rendered
     with tempfile.TemporaryDirectory(prefix="stowplan-") as name:
         folder = Path(name).resolve()
-        lines = [json.dumps(item.manifest) for item in rendered.objects]
+        lines = [as_yaml(item.manifest) for item in rendered.objects]
         (folder / _FILE).write_text("\n---\n".join(lines) + "\n", encoding="utf-8")
         wanted["components"] = _components(items(wanted.get("components")), folder, repository, base)
         content = {"resources": [_FILE], **{key: value for key, value in wanted.items() if value}}
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        (folder / "kustomization.yaml").write_text(as_yaml(content), encoding="utf-8")
         try:
             built = kustomize.build(folder, repository=repository, beside=folder)
         except InputError as error:

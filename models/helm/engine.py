@@ -6,7 +6,6 @@ for them goes to the binary when there is one.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 from models.documents import parse_documents
 from models.errors import InputError
 from models.objects import Manifest
+from models.yamldoc.escaped import as_yaml
 
 _HOOK = "helm.sh/hook"
 _TIMEOUT_S = 120
@@ -94,7 +94,7 @@ def _by_binary(
         command += ["--api-versions", version]
     with tempfile.TemporaryDirectory(prefix="stowplan-") as folder:
         file = Path(folder) / "values.yaml"
-        file.write_text(json.dumps(dict(values)), encoding="utf-8")
+        file.write_text(as_yaml(values), encoding="utf-8")
         try:
             done = subprocess.run(
                 [*command, "--values", str(file)], capture_output=True, check=False, timeout=_TIMEOUT_S

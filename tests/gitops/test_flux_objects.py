@@ -384,3 +384,20 @@ def test_variables_beside_loose_kustomizations_are_read_with_them(tmp_path: Path
         },
     )
     assert found(render_whole(tmp_path), "ConfigMap", "app").manifest["data"] == {"host": "example.org"}
+
+
+def test_pictures_and_rare_characters_survive_a_patch(tmp_path: Path) -> None:
+    rare = "\U0001f6a8 \u03a9 \u2028 \x07 \ufeff\u0085 \\ud83d"
+    patch = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata: {more: "\U0001f680"}\n'
+    write(
+        tmp_path,
+        {
+            "cluster/apps.yaml": flux("apps", "./apps", targetNamespace="x", patches=[{"patch": patch}]),
+            "apps/app.yaml": yaml.safe_dump(config("app", text=rare), allow_unicode=False),
+        },
+    )
+    (tmp_path / ".git").mkdir()
+    rendered = render_whole(tmp_path / "cluster")
+    assert rendered.missing == ()
+    item = found(rendered, "ConfigMap", "app")
+    assert (item.namespace, item.manifest["data"]) == ("x", {"text": rare, "more": "\U0001f680"})
