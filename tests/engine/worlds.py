@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sim.compiled import CompiledEngine
 from sim.measures import EngineMeasures
 from sim.program import (
+    POOL_OF_POD,
     Cache,
     Call,
     Cpu,
@@ -87,7 +88,7 @@ def instructions(draw: st.DrawFn, callees: list[int], services: int) -> Any:
     if kind == "hold":
         return Hold(
             draw(draws()),
-            pool=draw(st.integers(-1, 0)),
+            pool=draw(st.sampled_from([-1, 0, POOL_OF_POD])),
             link=draw(st.integers(-1, 1)),
             bandwidth=draw(st.sampled_from([1e6, 6e6])),
             cores=draw(st.sampled_from([0.0, 0.5, 1.0])),
@@ -109,6 +110,8 @@ def bodies(draw: st.DrawFn, callees: list[int], services: int) -> tuple[Any, ...
     if len(body) > 1 and draw(st.integers(0, 3)) == 0:
         service = draw(st.integers(-1, services - 1))
         body.insert(0, Cache(0.5, draw(st.integers(1, len(body) - 1)), service, draw(st.sampled_from([0.0, 8.0]))))
+    if len(body) > 1 and isinstance(body[0], Hold):
+        body[0] = replace(body[0], skip=draw(st.integers(0, len(body) - 2)))
     return tuple(body)
 
 
@@ -151,6 +154,7 @@ def programs(draw: st.DrawFn) -> Program:
             memory_limit=draw(st.sampled_from([math.inf, math.inf, 6.5e6])),
             disk=draw(st.integers(-1, 0)),
             warm=draw(st.booleans()),
+            pool=draw(st.integers(-1, 0)),
         )
         for index in range(services + draw(st.integers(0, 3)))
     )
@@ -214,6 +218,7 @@ def events(draw: st.DrawFn) -> Event:
                 "disk",
                 "stress",
                 "memory",
+                "watch",
                 "rate",
                 "none",
             ]
@@ -262,6 +267,8 @@ def play(engine: Engines, event: Event) -> None:
             engine.stress(node, value)
         case "memory":
             engine.stress_memory(slot, 3e6 * value)
+        case "watch":
+            engine.watch_memory(slot, engine.pod_memory(slot) + 1e6 * (value + 0.25))
         case "rate":
             engine.set_rate_factor(index % len(program.sources), value if value > 0.0 else 1.5)
 
@@ -271,6 +278,9 @@ def go(engine: Engines, until: float, history: list[object]) -> None:
     while (stop := engine.advance(until)).notices:
         for notice in stop.notices:
             history.append((stop.time, notice))
+            if notice.kind == "memory":
+                history.append(engine.pod_memory(notice.slot))
+                continue
             engine.kill_pod(notice.slot)
             if notice.kind == "oom":
                 engine.revive(notice.slot)
