@@ -11,6 +11,7 @@ from models.errors import InputError, Problem, Where
 from models.graph.routes import EntryRoute
 from models.scenario import Scenario, Traffic
 from sim import program as ir
+from sim.balancing import through_kube_proxy
 from sim.callplans import Builder
 from sim.demand import client_policy
 from sim.entrance import entries, main_backend, stream_entries
@@ -83,6 +84,9 @@ def _route_sources(
     parts = [entries(builder, route, traffic, name, scenario) for name, _ in mix]
     ways = tuple((way, weight * share) for (_, weight), part in zip(mix, parts, strict=True) for way, share in part)
     policy = client_policy(traffic.client)
+    entered = route.entry_service or main_backend(route)
+    if entered is not None:
+        policy = through_kube_proxy(builder.platform, entered, policy)
     edge = scenario.spec.network.edge
     outside = traffic.source == "internet"
     common: dict[str, Any] = {

@@ -211,6 +211,8 @@ def test_the_report_tells_which_node_ran_out_and_who_had_to_go(tmp_path: Path) -
     assert finding["subject"] == "Node one"
     assert finding["title"] == "one ran out of memory: pods evicted or killed: 1"
     assert "The node was low on resource: memory. Threshold quantity: 100Mi" in finding["evidence"][0]
+    kinds = {item["kind"] for item in told["timeline"]}
+    assert {"NodeHasInsufficientMemory", "EvictionThresholdMet", "Evicted"} <= kinds
 
 
 def test_a_threshold_that_no_kubelet_reads_is_refused_with_its_field(tmp_path: Path) -> None:

@@ -60,6 +60,21 @@ def test_ten_users_who_think_ten_seconds_ask_once_every_ten_seconds_each(tmp_pat
 
 
 @ENGINES
+@pytest.mark.parametrize(("affinity", "pods"), [("ClientIP", 1), ("None", 3)])
+def test_a_user_keeps_to_one_pod_of_three_where_the_service_keeps_sessions(
+    tmp_path: Path, engine: str, affinity: str, pods: int
+) -> None:
+    manifests = [
+        deployment("app", container(), replicas=3),
+        service("app", sessionAffinity=affinity),
+        ingress("app"),
+    ]
+    traffic = [{"route": HOST, "source": "lan", "users": 1, "thinkTime": "1s"}]
+    found = measured(study(tmp_path, manifests, profiles=SMALL, traffic=traffic, run={"engine": engine}))
+    assert sum(int(visits) > 0 for visits in found.pod_visits) == pods
+
+
+@ENGINES
 def test_renewal_arrivals_without_variation_come_like_clockwork(tmp_path: Path, engine: str) -> None:
     traffic = {"rate": "2/s", "arrivals": "renewal", "variation": 0.0}
     found = measured(plain(tmp_path, traffic, engine=engine, run={"length": "100s"}))
