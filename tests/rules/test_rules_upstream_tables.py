@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from models.rules import eviction, hpa, rollout
+from models.rules import eviction, hpa, jobs, rollout
 from models.rules.daemonset import daemon_limits, fits_node_affinity, tolerates
 from models.rules.defaults import default_pod, default_tolerations
 from models.rules.limitrange import validate_limit_ranges
@@ -203,6 +203,64 @@ def timed_out(case: Case) -> None:
     assert found == case["want"]
 
 
+def scale(case: Case) -> None:
+    """Scaling while a rollout is under way, which a paused Deployment does too."""
+    before = rollout.strategy_of(case["before"])
+
+    def state(item: Case) -> rollout.ReplicaSetState:
+        return rollout.ReplicaSetState(
+            **item, max_replicas=item["desired"] + rollout.max_surge(before, item["desired"])
+        )
+
+    new = state(case["new"]) if "new" in case else None
+    old = tuple(map(state, case["old"]))
+    deployment = case["deployment"]
+    asked = rollout.RolloutState(
+        deployment["spec"]["replicas"],
+        rollout.strategy_of(deployment),
+        new,
+        old,
+        status_replicas=deployment.get("status", {}).get("replicas", 0),
+        paused=True,
+    )
+    sizes = {item.name: item.replicas for item in (*old, *([new] if new else []))}
+    sizes |= {step.name: step.replicas for step in rollout.plan_rollout_step(asked)}
+    assert {name: sizes[name] for name in case["want"]} == case["want"]
+
+
+def schedule_time(case: Case) -> None:
+    earliest, now = datetime.fromisoformat(case["earliest"]), datetime.fromisoformat(case["now"])
+    asked = jobs.schedule_of(case["cron_job"]), earliest, now, case.get("deadline")
+    if case["refused"]:
+        with pytest.raises(ValueError, match=r"less than 1 second"):
+            jobs.most_recent_schedule_time(*asked)
+        return
+    wanted = datetime.fromisoformat(case["want"]) if "want" in case else None
+    assert jobs.most_recent_schedule_time(*asked) == (wanted, case["missed"])
+
+
+def cron(case: Case) -> None:
+    now, created = datetime.fromisoformat(case["now"]), datetime.fromisoformat(case["created"])
+    last = datetime.fromisoformat(case["last"]) if "last" in case else None
+    try:
+        found = jobs.cron_decision(case["cron_job"], now, created, last, case["active"])
+    except ValueError:
+        # A schedule or a zone that cannot be read starts nothing.
+        assert case["want"] == [False, False]
+        return
+    assert [found.start is not None, found.replace] == case["want"]
+
+
+def job(case: Case) -> None:
+    state = jobs.JobState(case["active"], case["succeeded"], case["failed"], suspended=case["suspended"])
+    completions = case.get("completions")
+    spec = {"parallelism": case["parallelism"], "backoffLimit": case["limit"], "completions": completions}
+    verdict = jobs.job_verdict({"spec": spec}, state)
+    assert verdict.status == {"": "running", "Complete": "complete", "Failed": "failed"}[case["condition"]]
+    if verdict.status == "running":
+        assert jobs.job_wanted(case["parallelism"], completions, state) == case["want"]
+
+
 def amount(value: Case | None) -> eviction.Amount | None:
     if value is None:
         return None
@@ -322,6 +380,7 @@ RUN: dict[str, Callable[[Case], None]] = {
     for function in (
         complete,
         container_resources,
+        cron,
         default_class,
         fence_posts,
         hpa_object,
@@ -329,6 +388,7 @@ RUN: dict[str, Callable[[Case], None]] = {
         hpa_pods,
         hpa_rules,
         hpa_stabilised,
+        job,
         limit_range,
         max_unavailable,
         min_available,
@@ -347,6 +407,8 @@ RUN: dict[str, Callable[[Case], None]] = {
         quantity_sum,
         quantity_times,
         quota,
+        scale,
+        schedule_time,
         scopes,
         statefulset_unavailable,
         threshold_order,
