@@ -18,6 +18,7 @@ import math
 from typing import Any
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, njit, types
 from numba.extending import intrinsic
 
@@ -32,6 +33,8 @@ NOTHING, NO, YES = np.int64(0), np.int64(0), np.int64(1)
 ANY = np.int64(-1)
 INF = math.inf
 GAP_STRIDE = 64
+CROWD = 256
+"""Timers beyond which their heap and what they wake do not stay in the processor's nearest cache."""
 SIGN = -(1 << 63)
 """Flipping the highest bit makes the order of signed integers that of unsigned ones."""
 BUCKETS, COARSE_BUCKETS = np.int64(measures.BUCKETS), np.int64(measures.COARSE_BUCKETS)
@@ -66,6 +69,9 @@ if config.DISABLE_JIT:
         """In the interpreter an array is good enough."""
         return words
 
+    def prefetch(words, address):
+        """Nothing to gain in the interpreter."""
+
     def bits_of(value):
         """The bits of a float as an integer."""
         return np.float64(value).view(np.int64)
@@ -92,6 +98,20 @@ else:
             return context.make_array(signature.args[0])(context, builder, arguments[0]).data
 
         return types.CPointer(words.dtype)(words), generate
+
+    @intrinsic
+    def prefetch(context, words, address):
+        """Ask for the cache line of a word that will be needed soon. Any address will do: it is a hint."""
+
+        def generate(context, builder, signature, arguments):
+            byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+            hint = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+            place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+            builder.call(hint, [place, number(0), number(3), number(1)])  # to read, to stay, data
+            return context.get_dummy_value()
+
+        return types.none(types.CPointer(types.int64), types.int64), generate
 
     @intrinsic
     def bits_of(context, value):
@@ -210,6 +230,9 @@ def _sift_down(I, F, heap, size, at, time, sequence, payload):
         if child >= size:
             break
         entry = heap + 3 * child
+        if size > CROWD:
+            prefetch(I, heap + 6 * child + 3)
+            prefetch(I, heap + 6 * child + 11)
         if child + 1 < size:
             other = entry + 3
             if F[other] < F[entry] or (F[other] == F[entry] and I[other + 1] < I[entry + 1]):
@@ -1901,6 +1924,21 @@ def lacks_room(I, F):
 
 
 @compiled
+def look_ahead(I, F, heap, thing):
+    """With so many under way, what comes next is not in the processor's cache any more: ask for it now.
+
+    Next are this timer's call, if it is a visit's, and the owner of one of the two timers below the root.
+    """
+    for entry in (heap + 3, heap + 6):
+        following = I[entry + 2] >> KIND_BITS
+        for word in range(0, VISIT, CACHE_LINE):
+            prefetch(I, following + word)
+    call = I[thing + V_CALL]
+    for word in range(0, CALL, CACHE_LINE):
+        prefetch(I, call + word)
+
+
+@compiled
 def run_until(I, F, until):
     """Run all events up to and including ``until``: DONE, or NOTICE, or GROW to be called again with larger tables."""
     I[H_STEPS] = 0
@@ -1932,6 +1970,8 @@ def run_until(I, F, until):
                 I[H_HEAP_HOLE] = 1
                 sequence, payload = I[heap + 1], I[heap + 2]
                 kind, thing = payload & ((1 << KIND_BITS) - 1), payload >> KIND_BITS
+                if I[H_HEAP_SIZE] > CROWD:
+                    look_ahead(I, F, heap, thing)
                 if kind != K_VISIT:
                     timer_fires(I, F, sequence, kind, thing)
                 elif I[thing + V_TIMER] == sequence:

@@ -20,6 +20,9 @@ def numbers(first: int, end: int | None = None) -> tuple[int, ...]:
     return cast("tuple[int, ...]", tuple(np.int64(value) for value in values))
 
 
+CACHE_LINE = np.int64(8)
+"""Words that the processor fetches together, on nearly every machine."""
+
 # Header, at address 0.
 (
     H_NONE,

@@ -96,7 +96,7 @@ class Memory:
         """Addresses of the visits in a pod, in order of admission."""
         every = np.concatenate([start + at.VISIT * np.arange(count) for start, count in self.visit_blocks])
         here = every[(self.I[every + at.V_POD] == pod) & (self.I[every + at.V_SERIAL] > 0)]
-        return here[np.argsort(self.I[here + at.V_SERIAL])]
+        return np.asarray(here[np.argsort(self.I[here + at.V_SERIAL])], np.int64)
 
     def _make_room_for_the_woken(self, need: int) -> None:
         size, capacity = int(self.I[at.H_READY_SIZE]), int(self.I[at.H_READY_CAPACITY])
