@@ -6,7 +6,7 @@ that the tree already renders is not added a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -74,7 +74,9 @@ def render_whole(
         )
         charts = ChartSource(root, model=model, fetch=fetch, cache=cache) if plain else charts
     if expand:
-        rendered = expand_gitops(_with_loose(rendered, path, Tree(root, charts)), root, charts, lone)
+        loose = _with_loose(rendered, path, Tree(root, charts))
+        extra = {id(item) for item in loose.objects[len(rendered.objects) :]}
+        rendered = _once(expand_gitops(loose, root, charts, lone), extra)
     rendered = replace(charts.account(rendered), lines=Lines((str(root),)))
     return rendered if show_secrets else without_secrets(rendered)
 
@@ -152,6 +154,17 @@ def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
                 if _fills_variables(item) and item.key not in keys
             ]
     return rendered + Rendered(tuple(found), _several_clusters((*rendered.objects, *found)))
+
+
+def _once(rendered: Rendered, extra: Container[int]) -> Rendered:
+    """Without those of the ``extra`` objects (by identity) that are there already: several clusters have the same."""
+    keys: set[ObjectKey] = set()
+    kept = []
+    for item in rendered.objects:
+        if item.key not in keys or id(item) not in extra:
+            kept.append(item)
+        keys.add(item.key)
+    return replace(rendered, objects=tuple(kept))
 
 
 def _fills_variables(item: KubeObject) -> bool:

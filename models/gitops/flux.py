@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from models.charts import merge_values
+from models.charts import load_model, merge_values
 from models.documents import parse_documents
 from models.errors import InputError
 from models.gitops.argo import set_value
@@ -180,7 +180,7 @@ def helm_release_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered
         item.origin.file,
         item.origin.line,
         "chart",
-        f"HelmRelease {item.name}: chart {chart['name']} {chart['version']}",
+        f"HelmRelease {item.name}: chart {chart['name']} {chart['version']}".rstrip(),
     )
     values = _values(item, known)
     release = Release(
@@ -209,7 +209,10 @@ def _chart(tree: Tree, item: KubeObject, known: Known) -> dict[str, str] | None:
         namespace = str(reference.get("namespace") or item.namespace)
         source = _lookup(known, str(reference.get("kind")), namespace, str(reference.get("name") or ""), item)
         if source is None:
-            return None
+            # A source called like a chart of the catalogue holds that chart, as far as anybody has seen.
+            name = str(reference.get("name") or "")
+            url = f"{reference.get('kind')} {namespace}/{name}".replace(" /", " ")
+            return {"name": name, "repo": url, "version": "", "local": ""} if load_model(name) else None
         if source.kind == "OCIRepository":
             return _from_oci(source)
         return _from_spec(tree, source.spec, source.namespace or namespace, known, item)

@@ -64,7 +64,11 @@ class JobController(Controller):
             self._plan()
 
     def _plan(self) -> None:
-        delay = seconds_until(self.world, self.model.workload.schedule, self.zone)
+        try:
+            delay = seconds_until(self.world, self.model.workload.schedule, self.zone)
+        except ValueError:
+            # The API server refuses it, and the checks tell so: it never runs.
+            return
         if delay is not None:
             self.world.clock.after(delay, self._tick)
 

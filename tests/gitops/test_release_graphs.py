@@ -144,3 +144,15 @@ spec:
         "no service answers the host of Deployment x/web: lost-two.x",
     ]
     assert {item.object.origin.file for item in found.workloads} == {"apps/api/values.yaml", "apps/web/values.yaml"}
+
+
+def test_a_source_outside_of_the_view_that_is_called_like_a_known_chart_is_taken_for_it(tmp_path: Path) -> None:
+    text = app("web", "acme/web", "").replace(
+        "chart: {spec: {chart: app-template, version: 4.0.1, sourceRef: {kind: HelmRepository, name: charts}}}",
+        "chartRef: {kind: OCIRepository, name: app-template}",
+    )
+    found = platform(tmp_path, text)
+    assert [workload.id for workload in found.workloads] == ["Deployment x/web"]
+    assert [(entry.what, entry.modelled) for entry in found.rendered.missing] == [
+        ("app-template from OCIRepository x/app-template", True)
+    ]

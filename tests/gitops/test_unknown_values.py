@@ -71,6 +71,29 @@ def test_a_tree_with_unknown_numbers_is_no_wrong_input(command: str, tmp_path: P
     assert main([command, str(tmp_path), *nodes]) in (0, 99)
 
 
+def test_a_schedule_that_nobody_knows_never_runs(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(
+        TREE.replace('"${PORT}"', "9090")
+        + """---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: job, namespace: x}
+spec:
+  schedule: "${SCHEDULE}"
+  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: acme/job}]}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: x}
+spec:
+  rules: [{host: web.lan, http: {paths: [{path: /, backend: {service: {name: web, port: {number: 80}}}}]}}]
+"""
+    )
+    scenario = Path(__file__).parents[2] / "scenarios" / "my-homelab.yaml"
+    short = ["--set", "run.replications=2", "--set", "run.length=10m", "-n", "1", "--report-only"]
+    assert main(["run", str(scenario), "--tree", str(tmp_path), "-o", str(tmp_path / "out"), *short]) == 0
+
+
 @pytest.mark.parametrize("text", ["https://web.${DOMAIN}/x", "http://web-${STAGE}.example", "https://web.$(DOMAIN)"])
 def test_a_host_whose_end_is_a_variable_is_no_service_of_that_name(text: str) -> None:
     assert list(mentions(text)) == []
