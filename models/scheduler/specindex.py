@@ -239,7 +239,8 @@ def _balance(requested: IntArray, capacity: IntArray, *, complete: bool) -> IntA
         return np.zeros(size, np.int64)
     if complete and len(requested) == 2:
         share = np.minimum(requested / capacity, 1.0)
-        return ((1 - np.abs(share[0] - share[1]) / 2) * MAX_SCORE).astype(np.int64)
+        score: FloatArray = (1 - np.abs(share[0] - share[1]) / 2) * MAX_SCORE
+        return score.astype(np.int64)
     known = capacity > 0
     fractions = np.where(known, np.minimum(requested / np.maximum(capacity, 1), 1.0), 0.0)
     return ((1 - _deviations(fractions, known)) * MAX_SCORE).astype(np.int64)
