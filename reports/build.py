@@ -393,7 +393,8 @@ def _not_covered(study: Study) -> Iterable[str]:
         listed = ", ".join(str(item) for item in unseen[:12])
         yield f"Routes whose backend or proxy is not in the tree, so that their outages are unknown: {listed}."
     yield "Latency inside the internet and inside clients, browser rendering, and DNS look-ups of clients."
-    yield "Kernel effects below the CPU quota: page cache, NUMA, CPU frequency and heat."
+    yield "Kernel effects below the CPU quota: page cache, swap, NUMA, CPU frequency and heat."
+    yield "Evictions for disks, inodes and process ids; the memory of a pod before it answers."
     unset = [
         pod.key
         for pod in study.placement.pods
