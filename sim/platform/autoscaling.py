@@ -82,5 +82,8 @@ class Autoscaler:
         self.controller.wake()
 
     def _ages(self, history: list[tuple[float, int]]) -> list[Past]:
-        """The last hour of a history, each entry with its age."""
-        return [Past(self.world.now - t, value) for t, value in history if self.world.now - t <= 3600.0]
+        """The last hour of a history, each entry with its age. What is older is forgotten: no window is longer."""
+        now = self.world.now
+        while history and now - history[0][0] > 3600.0:
+            del history[0]
+        return [Past(now - t, value) for t, value in history]
