@@ -76,6 +76,13 @@ def compile_program(
     disks = [_disk(f"disk {node.name}", node.disks[0]) for node in cluster.nodes]
     remote = _remote(platform, cluster, spec.network.nas, disks)
     builder = Builder(platform, graph, demands, remote=frozenset(remote), lan_rtt=spec.network.lan_rtt)
+    for workload_id, disk in remote.items():
+        if disk >= len(cluster.nodes):
+            server = disks[disk].name.removeprefix("disk ")
+            builder.assumptions[
+                f"the data of {workload_id} lies on {server} behind the LAN, on a disk like {spec.network.nas} "
+                "(network.nas)"
+            ] = None
     stations = {
         workload.id: _station(workload, demands[workload.id], builder.service(workload.id))
         for workload in platform.workloads

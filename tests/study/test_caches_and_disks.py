@@ -76,11 +76,10 @@ def test_a_killed_redis_costs_the_database_one_query_for_each_of_its_2000_things
 
 def database(folder: Path, disk: str, *volumes: dict[str, Any], **spec: Any) -> Study:
     """An app whose every request is one transaction of a PostgreSQL with a claim or other volumes."""
-    pod = {"volumes": list(volumes)} if volumes else {}
     nodes = [{"name": "one", "machine": "m920q", "role": "server", "disks": [{"type": disk, "size": "100GB"}]}]
     return study(
         folder,
-        [deployment("db", container("db", "postgres:16"), **pod), service("db"), ingress("db")],
+        [deployment("db", container("db", "postgres:16"), volumes=list(volumes)), service("db"), ingress("db")],
         cluster={"nodes": nodes},
         profiles={"Deployment/home/db": {"startup": "0s"}},
         traffic=[{"route": HOST, "source": "lan", "rate": "1/s", "operations": [{"name": "write"}]}],
@@ -106,7 +105,9 @@ def station_disk(prepared: Study) -> tuple[str, float]:
 def test_a_database_flushes_to_the_disk_of_its_node(tmp_path: Path, disk: str) -> None:
     low, high = load_hardware().disks[disk].fsync_ms
     prepared = database(tmp_path, disk)
-    assert station_disk(prepared) == ("disk one", pytest.approx((low + high) / 2000.0))
+    name, flush = station_disk(prepared)
+    assert name == "disk one"
+    assert flush == pytest.approx((low + high) / 2000.0)
     (access,) = [step for step in plan(prepared) if isinstance(step, DiskIo)]
     assert (access.disk, access.fsyncs) == (-1, 1.0)
 
@@ -116,6 +117,10 @@ def test_nfs_data_lies_on_the_nas_behind_the_lan(tmp_path: Path) -> None:
     prepared = database(tmp_path, "nvme-consumer", volume)
     name, _ = station_disk(prepared)
     assert name == "disk 10.0.0.9"
+    assert (
+        "the data of Deployment home/db lies on 10.0.0.9 behind the LAN, on a disk like hdd-7200 (network.nas)"
+        in prepared.compiled.program.assumptions
+    )
     steps = plan(prepared)
     (at,) = [index for index, step in enumerate(steps) if isinstance(step, DiskIo)]
     assert steps[at - 1] == Wait(Draw(0.0003, "constant"))  # the round trip in the LAN
