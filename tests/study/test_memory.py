@@ -218,3 +218,37 @@ def test_the_report_tells_which_node_ran_out_and_who_had_to_go(tmp_path: Path) -
 def test_a_threshold_that_no_kubelet_reads_is_refused_with_its_field(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"spec\.cluster\.evictionHard: .*unsupported eviction signal memory\.free"):
         crowded(tmp_path, three_apps(), cluster={"evictionHard": {"memory.free": "1Gi"}})
+
+
+def test_an_evicted_pod_finds_a_place_on_another_node(tmp_path: Path) -> None:
+    wish = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["one"]}]}
+    prefers = {
+        "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": wish}]}
+    }
+    manifests = three_apps()
+    for item in manifests:
+        if item["kind"] == "Deployment":
+            item["spec"]["template"]["spec"]["affinity"] = prefers
+    nodes = [
+        {
+            "name": name,
+            "machine": "m920q",
+            "role": role,
+            "memory": "2Gi",
+            "reserved": {"cpu": "0", "memory": "0"},
+        }
+        for name, role in (("one", "server"), ("two", "agent"))
+    ]
+    prepared = study(
+        tmp_path,
+        manifests,
+        cluster={"distribution": "kubernetes", "nodes": nodes},
+        profiles={**THREE, "Deployment/home/greedy": {**QUIET, "memory": "600Mi"}},
+        traffic=[{"route": "*", "rate": "1/s"}],
+        run={"length": "2m"},
+    )
+    log = run(prepared, survival=False).replications[0].log
+    lanes = [lane for lane in log.pod_lanes if lane.workload == "Deployment home/greedy"]
+    assert lanes[0].segments[0].node == "one"
+    assert (lanes[-1].segments[-1].node, lanes[-1].segments[-1].state) == ("two", "ready")
+    assert [item.kind for item in log.events if item.kind in ("SystemOOM", "OOMKilling")] == []
