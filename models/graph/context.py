@@ -45,6 +45,18 @@ class Context:
         return entry_routes(self.platform)
 
     @cached_property
+    def reached(self) -> frozenset[str]:
+        """Ids of the workloads that stand behind a way in."""
+        ends = {end.service for route in self.routes for end in route.backends}
+        return frozenset(item.id for end in ends for item in self.behind(end))
+
+    def behind(self, service_id: str) -> tuple[Workload, ...]:
+        """The workloads that a Service selects, by its node id."""
+        namespace, _, name = service_id.partition(" ")[2].partition("/")
+        service = self.hosts.service(namespace, name)
+        return self.platform.service_workloads(service) if service is not None else ()
+
+    @cached_property
     def environment(self) -> Environment:
         """What containers read."""
         return Environment(self.platform)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from models.graph.texts import expand
 from models.objects import KubeObject, Manifest, Origin
@@ -101,24 +102,27 @@ class Environment:
         if secret is not None:
             for found in secret.dsns:
                 yield found.key, found.url, secret.origin, f"from Secret {name} {found.field}"
-        yield from self._template_values(namespace, name)
+        yield from self._template_values.get((namespace, name), ())
         yield from self._database_values(namespace, name)
 
-    def _template_values(self, namespace: str, name: str) -> Iterator[tuple[str, str, Origin, str]]:
-        """Texts of ExternalSecret and SealedSecret templates: what is written in the tree, placeholders taken out."""
+    @cached_property
+    def _template_values(self) -> Mapping[tuple[str, str], list[tuple[str, str, Origin, str]]]:
+        """Texts of ExternalSecret and SealedSecret templates by (namespace, name) of the Secret, without placeholders.
+
+        Each is (key, value, origin, where).
+        """
+        found: dict[tuple[str, str], list[tuple[str, str, Origin, str]]] = {}
         for kind in ("ExternalSecret", "SealedSecret"):
             for item in self.platform.by_kind(kind):
-                if item.namespace != namespace:
-                    continue
                 target = mapping(item.spec.get("target")) if kind == "ExternalSecret" else item.spec
                 template = mapping(target.get("template"))
                 made = target.get("name") or mapping(template.get("metadata")).get("name") or item.name
-                if made != name:
-                    continue
+                texts = found.setdefault((item.namespace, str(made)), [])
                 for key, value in mapping(template.get("data")).items():
                     if isinstance(value, str) and value != REDACTED:
                         text = _TEMPLATE.sub("x", value)
-                        yield str(key), text, item.origin, f"from {kind} {item.name} template.data.{key}"
+                        texts.append((str(key), text, item.origin, f"from {kind} {item.name} template.data.{key}"))
+        return found
 
     def _database_values(self, namespace: str, name: str) -> Iterator[tuple[str, str, Origin, str]]:
         """Hosts in the connection Secret that CloudNativePG makes (``NAME-app``, ``NAME-superuser``)."""

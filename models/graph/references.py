@@ -161,7 +161,7 @@ def _outside(context: Context, source: Source, setting: Setting, mention: Mentio
         own = context.workloads_of.get(source.node, ())
         for route in routes:
             services = [backend.service for backend in route.backends]
-            selected = {item.id for name in services for item in _behind(context, name)}
+            selected = {item.id for name in services for item in context.behind(name)}
             if not any(item.id in selected for item in own):
                 evidence = _evidence(setting, mention, host)
                 yield Edge(source.node, route.object_id, "links-to", Strength.SOFT, (evidence,))
@@ -197,12 +197,6 @@ def _is_link(mention: Mention) -> bool:
     )
 
 
-def _behind(context: Context, service_id: str) -> tuple[Workload, ...]:
-    namespace, _, name = service_id.partition(" ")[2].partition("/")
-    service = context.hosts.service(namespace, name)
-    return context.platform.service_workloads(service) if service is not None else ()
-
-
 def _spread(context: Context) -> set[tuple[str, str, str]]:
     """Variables that a chart gives to all of its pods: evidence for the release's main workload only."""
     groups: dict[str, list[Workload]] = {}
@@ -230,8 +224,7 @@ def _spread(context: Context) -> set[tuple[str, str, str]]:
 
 def _main(context: Context, workloads: list[Workload]) -> Workload | None:
     """The workload of a release that people reach, otherwise the one named like a server, otherwise the first."""
-    reached = {item.id for route in context.routes for end in route.backends for item in _behind(context, end.service)}
-    chosen = next((item for item in workloads if item.id in reached), None)
+    chosen = next((item for item in workloads if item.id in context.reached), None)
     named = re.compile(r"-(server|web|api|app|main|backend)$")
     chosen = chosen or next((item for item in workloads if named.search(item.name)), None)
     return chosen or (workloads[0] if workloads else None)
@@ -257,9 +250,12 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
     """What the values of charts say: HelmRelease and HelmChart objects, and charts that could not be had."""
     for node, (chart, namespace) in context.charts.items():
         yield from _values(context, Source(node, None, namespace), chart.values, chart.origin)
+    placed: dict[tuple[str, int | None], list[Workload]] = {}
+    for workload in context.platform.workloads:
+        placed.setdefault(_place(workload.object.origin), []).append(workload)
     for chart in context.platform.rendered.missing:
         if chart.modelled and chart.values:
-            made = [item for item in context.platform.workloads if _made_by(item, chart)]
+            made = [item for item in placed.get(_place(chart.origin), ()) if _is_of(item, chart)]
             main = _main(context, made)
             if main is not None and not context.environment.is_start_page(main):
                 source = Source(context.node_of(main), main, main.namespace)
@@ -280,10 +276,10 @@ def _hidden(context: Context) -> Iterator[Edge | Dangling]:
             yield from _values(context, source, values, item.origin)
 
 
-def _made_by(workload: Workload, chart: Missing) -> bool:
-    """Whether a workload is of that release; releases of one ApplicationSet may share a place."""
+def _is_of(workload: Workload, chart: Missing) -> bool:
+    """Whether a workload of a chart's place is of that release; releases of one ApplicationSet may share a place."""
     released = str(workload.object.labels.get("app.kubernetes.io/instance") or chart.release)
-    return _place(workload.object.origin) == _place(chart.origin) and released == (chart.release or released)
+    return released == (chart.release or released)
 
 
 def _place(origin: Origin) -> tuple[str, int | None]:
