@@ -665,6 +665,8 @@ def resolve(I, F, resource, now):
 def set_due(I, F, order, due):
     """The tournament: who of the resources is next, the first in order on a tie."""
     tree, leaves = I[H_TREE], I[H_TREE_SIZE]
+    if F[tree + order] == due:
+        return
     winners = tree + leaves
     F[tree + order] = due
     at, winner, earliest = leaves + order, order, bits_of(due)  # as integers: times are not negative
