@@ -447,9 +447,9 @@ def not_covered(difference: Difference) -> list[str]:
     """What was decided on the way, and what is in no number of the report."""
     before, after = set(difference.base.missing), set(difference.head.missing)
     lines = list(difference.notes)
-    lines += [f"not seen in the head: {item}" for item in sorted(after - before)]
-    lines += [f"not seen in the base: {item}" for item in sorted(before - after)]
-    lines += [f"not seen on either side: {item}" for item in sorted(before & after)]
+    lines += [f"head only, {item}" for item in sorted(after - before)]
+    lines += [f"base only, {item}" for item in sorted(before - after)]
+    lines += [f"both sides, {item}" for item in sorted(before & after)]
     if not difference.hardware_known and difference.status != "error":
         lines.append("nobody said what the nodes are (--nodes or --scenario): nothing was checked about nodes")
     return lines

@@ -100,8 +100,10 @@ def _is_empty(error: InputError) -> bool:
 
 def _side(reading: _Reading) -> Side:
     source = reading.source
-    missing = {f"{item.kind} {item.what}: {item.reason}" for one in reading.platforms.values() for item in one.missing}
-    missing |= {f"{item.kind} {item.what}: {item.reason}" for item in source.missing}
+    lacking = [*(item for one in reading.platforms.values() for item in one.missing), *source.missing]
+    missing = {
+        f"{'modelled' if item.modelled else 'not seen'}: {item.kind} {item.what}: {item.reason}" for item in lacking
+    }
     absent = not reading.platforms and not reading.problems
     return Side(source.given, source.commit, tuple(reading.problems), tuple(sorted(missing)), absent)
 

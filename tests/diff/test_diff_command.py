@@ -436,3 +436,16 @@ def test_user_tree_with_a_quota_of_two(tmp_path: Path, capsys: pytest.CaptureFix
         ("autobrr", "qbittorrent", "radarr", "sonarr"),
         "failed quota: htpc: must specify requests.cpu for: fix-permissions",
     )
+
+
+def test_modelled_chart_is_not_called_unseen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side, replicas in (("old", 1), ("new", 2)):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "kustomization.yaml").write_text(
+            "helmCharts:\n- name: metrics-server\n  repo: https://kubernetes-sigs.github.io/metrics-server/\n"
+            f"  version: 3.12.2\n  valuesInline: {{replicas: {replicas}}}\n"
+            "- {name: nobody-knows-it, repo: https://charts.example.org, version: 1.0.0}\n"
+        )
+    _, out, _ = run(capsys, "--base", str(tmp_path / "old"), "--head", str(tmp_path / "new"), "--format", "text")
+    assert "both sides, modelled: chart metrics-server 3.12.2" in out
+    assert "both sides, not seen: chart nobody-knows-it 1.0.0" in out
