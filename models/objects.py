@@ -56,7 +56,7 @@ class ObjectKey(NamedTuple):
 
 
 class Dsn(NamedTuple):
-    """Where a value of a Secret leads to, and nothing else of it: key, field (``stringData.KEY``), scheme, host, port."""
+    """Where a value of a Secret leads to, no more: key, field (``stringData.KEY``), scheme, host and port."""
 
     key: str
     field: str

@@ -464,7 +464,7 @@ def schema(
         typer.echo(diff_schema(), nl=False)
         return
     if of is SchemaName.explain:
-        from reports.explanation import schema_text
+        from reports.explain.data import schema_text
 
         typer.echo(schema_text(), nl=False)
         return

@@ -1,6 +1,6 @@
 """The published JSON Schema of a report, made from the dataclasses and the declared tables.
 
-``report.schema.json`` beside this file is its output; a test keeps the two equal.
+``schemas/report.schema.json`` is its output; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reports.declared import TABLES
 from reports.document import SCHEMA, Cell, Column, ColumnType, Report, Table
 from reports.jsonout import field_types
 
-SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+SCHEMA_FILE = Path(__file__).parent / "schemas" / "report.schema.json"
 
 _ESTIMATE = {"$ref": "#/$defs/Estimate"}
 _SCALARS: dict[Any, dict[str, Any]] = {

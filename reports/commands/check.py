@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 SCHEMA = "stowplan/check/v1"
-"""The form of ``--json``; ``reports/check.schema.json`` describes it."""
-SCHEMA_FILE = Path(__file__).parent.parent / "check.schema.json"
+"""The form of ``--json``; ``reports/schemas/check.schema.json`` describes it."""
+SCHEMA_FILE = Path(__file__).parent.parent / "schemas" / "check.schema.json"
 
 
 def check_tree(

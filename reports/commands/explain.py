@@ -18,10 +18,10 @@ from models.objects import Manifest, Rendered
 from models.render import KUSTOMIZATION_FILES, display_path, find_repository, objects_of, without_secrets
 from models.scenario import Cluster
 from reports.commands.inspect import parse_nodes, read_paths
-from reports.explain_text import describe
-from reports.explanation import to_data
-from sim.arrivals import READ_KINDS, take_stock
+from reports.explain.data import to_data
+from reports.explain.text import describe
 from sim.explain import explain
+from sim.explain.stock import READ_KINDS, take_stock
 
 _GROUPS: Final = {
     "apps/v1": ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"),

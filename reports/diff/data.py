@@ -1,6 +1,6 @@
 """A difference as JSON and JUnit: what machines read.
 
-The JSON is a stable interface (:data:`SCHEMA`, published as ``diff.schema.json`` beside this file): the same difference
+The JSON is a stable interface (:data:`SCHEMA`, published as ``schemas/diff.schema.json``): the same difference
 gives the same bytes; nothing in it depends on the time or the machine.
 """
 
@@ -21,7 +21,7 @@ from reports.junit import xml_text
 from sim.compare.difference import Difference, Line, Outcome
 
 SCHEMA = "stowplan/diff/v1"
-SCHEMA_FILE = Path(__file__).parents[1] / "diff.schema.json"
+SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "diff.schema.json"
 
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},

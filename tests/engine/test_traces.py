@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from models.graph.routes import EntryRoute
-from sim.traces import read_trace
+from sim.compile.traces import read_trace
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import jsonschema
 
 from models.documents import Document
 from models.render import objects_of
-from reports.explanation import schema_text, to_data
-from sim.arrivals import take_stock
+from reports.explain.data import schema_text, to_data
 from sim.explain import explain
+from sim.explain.stock import take_stock
 
 Manifest = dict[str, Any]
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(schema_text()))

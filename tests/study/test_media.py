@@ -10,8 +10,8 @@ import pytest
 from small_studies import HOST, container, deployment, route, service, study, traefik
 
 from models.catalog import load_hardware
+from sim.compile.media import may_encode
 from sim.measures import EngineMeasures
-from sim.media import may_encode
 from sim.program import Outcome
 from sim.study import Study, replicate
 

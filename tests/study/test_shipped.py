@@ -12,7 +12,7 @@ from study_runs import MOVED, ROOT, SCENARIOS, SHORT, once, report_json, short, 
 
 from sim.study import Results, replicate, run
 
-SCHEMA = json.loads((ROOT / "reports" / "report.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "reports" / "schemas" / "report.schema.json").read_text())
 NODES = ("mini-1", "mini-2", "mini-3")
 
 

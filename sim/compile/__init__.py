@@ -22,11 +22,11 @@ from models.rules.quantity import bytes_of, cpu_millis
 from models.rules.resources import pod_requests
 from models.scenario import Disk, Scenario, Traffic
 from sim import program as ir
-from sim.callplans import Builder
+from sim.compile.callplans import Builder
+from sim.compile.media import may_encode
+from sim.compile.network_storage import data_servers
+from sim.compile.traffic import sources
 from sim.demand import Demand, running_containers
-from sim.media import may_encode
-from sim.network_storage import data_servers
-from sim.traffic import sources
 
 
 @dataclass(frozen=True)

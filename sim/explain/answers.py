@@ -12,7 +12,7 @@ from models.rules.resources import ResourceList
 from models.scheduler import Score
 from models.scheduler.decision import Displacement
 from models.scheduler.volumes import Binding
-from sim.quotabook import QuotaLine
+from sim.explain.quotabook import QuotaLine
 
 State = Literal["refused", "scheduled", "preempting", "pending", "gated"]
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 from models.objects import Missing, Origin
 from models.rules.quantity import format_bytes, format_millicores
 from models.rules.resources import ResourceList
-from sim.explained import AdmissionAnswer, Explanation, NodeAnswer, ObjectAnswer, PodAnswer
-from sim.quotabook import QuotaLine
+from sim.explain.answers import AdmissionAnswer, Explanation, NodeAnswer, ObjectAnswer, PodAnswer
+from sim.explain.quotabook import QuotaLine
 
 SCHEMA: Final = "stowplan/explain/v1"
-SCHEMA_FILE: Final = Path(__file__).with_name("explain.schema.json")
+SCHEMA_FILE: Final = Path(__file__).parents[1] / "schemas" / "explain.schema.json"
 
 
 def schema_text() -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from models.objects import Origin
 from models.rules.resources import ResourceList
-from sim.explained import Explanation, NodeAnswer, PodAnswer
+from sim.explain.answers import Explanation, NodeAnswer, PodAnswer
 
 MOST_BLOCKS: Final = 50
 """Pods of their own that are shown in full; the others get a line each."""

@@ -10,10 +10,10 @@ from models.graph.middlewares import ForwardAuth, IpAllowList, RateLimit, Retry
 from models.graph.routes import EntryRoute
 from models.scenario import Scenario, Traffic
 from sim import program as ir
-from sim.balancing import through_kube_proxy, through_reverse_proxy
-from sim.callplans import Builder
+from sim.compile.balancing import through_kube_proxy, through_reverse_proxy
+from sim.compile.callplans import Builder
+from sim.compile.media import stream_plan
 from sim.demand import BACKEND_TIMEOUT_S, Demand
-from sim.media import stream_plan
 
 TLS_HANDSHAKE_MS = 1.5
 """CPU of the proxy for a full handshake: traefik.tls_extra_cpu_full_handshake of the app catalogue."""

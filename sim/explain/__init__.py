@@ -20,9 +20,7 @@ from models.rules.usage import scope_selectors
 from models.scheduler import Decision, Score, Snapshot, schedule_pod
 from models.scheduler.config import DEFAULT_SCHEDULER, KIND, read_profiles, with_default_spread
 from models.scheduler.profile import SCORE_PLUGINS, Profile
-from sim.api_server import ApiServer, key_of
-from sim.arrivals import Arrival, Stock, ephemeral_claims
-from sim.explained import (
+from sim.explain.answers import (
     Explanation,
     NodeAnswer,
     NodeStock,
@@ -30,10 +28,12 @@ from sim.explained import (
     QuotaStock,
     ScoreLine,
 )
+from sim.explain.api_server import ApiServer, key_of
+from sim.explain.quotabook import QuotaBook
+from sim.explain.stock import Arrival, Stock, ephemeral_claims
 from sim.placement import tie_breaker
 from sim.platform.storage import Volumes
 from sim.platform.workloads import replica_set
-from sim.quotabook import QuotaBook
 
 
 def explain(stock: Stock, *, seed: int = 1) -> Explanation:

@@ -11,7 +11,7 @@ import networkx as nx
 from models.catalog import AppProfile, CallProfile, OperationProfile
 from models.platform import Platform, Workload
 from sim import program as ir
-from sim.balancing import through_kube_proxy
+from sim.compile.balancing import through_kube_proxy
 from sim.demand import BACKEND_TIMEOUT_S, Demand
 
 DEPENDENCIES = {"queries": "database", "caches-in": "cache", "calls": ""}

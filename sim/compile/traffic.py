@@ -11,11 +11,11 @@ from models.errors import InputError, Problem, Where
 from models.graph.routes import EntryRoute
 from models.scenario import Scenario, Traffic
 from sim import program as ir
-from sim.balancing import through_kube_proxy
-from sim.callplans import Builder
+from sim.compile.balancing import through_kube_proxy
+from sim.compile.callplans import Builder
+from sim.compile.entrance import entries, main_backend, stream_entries
+from sim.compile.traces import read_trace
 from sim.demand import client_policy
-from sim.entrance import entries, main_backend, stream_entries
-from sim.traces import read_trace
 
 SHAPES: dict[str, tuple[float, ...]] = {
     "flat": (1.0,) * 24,

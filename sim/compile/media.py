@@ -8,7 +8,7 @@ from typing import Any
 from models.platform import Workload
 from models.scenario import Stream
 from sim import program as ir
-from sim.callplans import Builder
+from sim.compile.callplans import Builder
 from sim.demand import running_containers
 
 GPU_RESOURCES = ("gpu.intel.com/", "nvidia.com/", "amd.com/gpu")

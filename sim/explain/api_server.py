@@ -13,10 +13,10 @@ from models.rules.qos import qos_class
 from models.rules.resources import ResourceOptions, pod_limits, pod_requests
 from models.rules.usage import resource_of, usage
 from models.rules.validation import resource_error
-from sim.arrivals import Arrival, Stock, limited_resources
-from sim.explained import AdmissionAnswer, ObjectAnswer, PodAnswer
+from sim.explain.answers import AdmissionAnswer, ObjectAnswer, PodAnswer
+from sim.explain.quotabook import QuotaBook
+from sim.explain.stock import Arrival, Stock, limited_resources
 from sim.platform.admission import Gate
-from sim.quotabook import QuotaBook
 
 _PRIORITY_FIELDS: Final = ("priority", "preemptionPolicy", "priorityClassName")
 _WITH_STATUS: Final = ResourceOptions(use_status=True)
