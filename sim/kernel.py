@@ -965,9 +965,6 @@ def leave(I, F, pod, visit):
         tell(I, F, NOTICE_DRAINED, I[pod + P_SLOT])
 
 
-leave_at_once = inlined(leave)
-
-
 # ------------------------------------------------------------------------------------------------- taking down
 
 
@@ -1129,9 +1126,6 @@ def stop_attempt(I, F, call):
         drop_visits(I, F, call)
 
 
-stop_attempt_at_once = inlined(stop_attempt)
-
-
 # ------------------------------------------------------------------------------------------------- calls
 
 
@@ -1160,9 +1154,6 @@ def end_root(I, F, call, status):
         think(I, F, source, user, number + 1)
 
 
-end_root_at_once = inlined(end_root)
-
-
 @compiled
 def end_call(I, F, call, status):
     """The caller gets its answer."""
@@ -1180,7 +1171,7 @@ def end_call(I, F, call, status):
             I[parent + V_STATE] = READY
             wake(I, F, parent)
     else:
-        end_root_at_once(I, F, call, status)
+        end_root(I, F, call, status)
 
 
 end_call_at_once = inlined(end_call)
@@ -1444,7 +1435,7 @@ def answered(I, F, call, visit, status):
     if I[call + C_TRIAL]:
         I[policy + Q_OPEN] = 0
         forget_trial(I, F, call)
-    stop_attempt_at_once(I, F, call)
+    stop_attempt(I, F, call)
     end_call_at_once(I, F, call, status)
 
 
@@ -1577,7 +1568,7 @@ def finish(I, F, visit, status):
     sojourn = I[I[I[visit + V_OPERATION] + O_SERVICE] + S_SOJOURN]
     I[sojourn + bucket_of(F[H_NOW] - F[visit + V_ARRIVED])] += 1
     note_hop(I, F, visit, F[visit + V_BEGAN])
-    leave_at_once(I, F, pod, visit)
+    leave(I, F, pod, visit)
     if call:
         answered_at_once(I, F, call, visit, status)
     free_visit(I, F, visit)
