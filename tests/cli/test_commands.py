@@ -16,7 +16,7 @@ from reports.cli import main
 
 ROOT = Path(__file__).parents[2]
 BASELINE = ROOT / "scenarios" / "baseline-day.yaml"
-COMMANDS = ("run", "render", "graph", "place", "schema", "catalog")
+COMMANDS = ("run", "render", "graph", "place", "check", "quota", "explain", "diff", "schema", "catalog")
 
 TREE = {
     "kustomization.yaml": "resources: [app.yaml]\nnamespace: home\n",
