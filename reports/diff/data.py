@@ -7,29 +7,23 @@ gives the same bytes; nothing in it depends on the time or the machine.
 from __future__ import annotations
 
 import json
-import types
 import xml.etree.ElementTree as ET
 from dataclasses import is_dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from models.errors import Problem
 from models.findings import Severity
 from reports.jsonout import field_types, rounded
 from reports.junit import xml_text
+from reports.typeschema import TypeSchema
 from sim.compare.difference import Difference, Line, Outcome
 
 SCHEMA = "stowplan/diff/v1"
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "diff.schema.json"
 
-_SCALARS: dict[Any, dict[str, Any]] = {
-    str: {"type": "string"},
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": ["number", "null"], "description": "null: not finite, a limit of 0 for example"},
-    type(None): {"type": "null"},
-}
+_NUMBER = {"type": ["number", "null"], "description": "null: not finite, a limit of 0 for example"}
 
 
 def render_json(difference: Difference) -> str:
@@ -53,50 +47,13 @@ def _plain(value: Any) -> Any:
 
 def diff_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of :func:`render_json`'s output, made from the dataclasses."""
-    defs: dict[str, Any] = {}
-    root = _object(Difference, defs)
-    root["properties"] = {"schema": {"const": SCHEMA}, **root["properties"]}
-    root["required"] = ["schema", *root["required"]]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{SCHEMA.replace('/', ':')}",
-        "title": "stowplan diff",
-        **root,
-        "$defs": dict(sorted(defs.items())),
-    }
+    made = TypeSchema(SCHEMA, "stowplan diff", _NUMBER, lambda cls: " ".join((cls.__doc__ or "").split()))
+    return made.document(Difference)
 
 
 def schema_text() -> str:
     """The schema as it is published."""
     return json.dumps(diff_schema(), indent=2) + "\n"
-
-
-def _object(cls: type, defs: dict[str, Any]) -> dict[str, Any]:
-    fields = field_types(cls)
-    return {
-        "type": "object",
-        "description": " ".join((cls.__doc__ or "").split()),
-        "properties": {name: _of(kind, defs) for name, kind in fields.items()},
-        "required": list(fields),
-        "additionalProperties": False,
-    }
-
-
-def _of(kind: Any, defs: dict[str, Any]) -> dict[str, Any]:
-    if get_origin(kind) is tuple:
-        return {"type": "array", "items": _of(get_args(kind)[0], defs)}
-    if get_origin(kind) is Literal:
-        return {"enum": list(get_args(kind))}
-    if get_origin(kind) in (Union, types.UnionType):
-        return {"anyOf": [_of(part, defs) for part in get_args(kind)]}
-    if isinstance(kind, type) and issubclass(kind, IntEnum):
-        return {"enum": [str(member) for member in kind]}
-    if is_dataclass(kind) and isinstance(kind, type):
-        if kind.__name__ not in defs:
-            defs[kind.__name__] = {}
-            defs[kind.__name__] = _object(kind, defs)
-        return {"$ref": f"#/$defs/{kind.__name__}"}
-    return dict(_SCALARS[kind])
 
 
 # ------------------------------------------------------------------------------------------------- JUnit
