@@ -153,7 +153,7 @@ def _release(
             places.append(file)
         elif helm.get("ignoreMissingValueFiles") is not True:
             absent.append(name)
-    values = merge_values(values, _yaml_map(helm.get("values")))
+    values = merge_values(values, yaml_map(helm.get("values")))
     values = merge_values(values, mapping(helm.get("valuesObject")))
     for parameter in maps(helm.get("parameters")):
         values = merge_values(values, set_value(str(parameter.get("name") or ""), parameter.get("value")))
@@ -204,7 +204,8 @@ def _content(file: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else {}
 
 
-def _yaml_map(text: Any) -> dict[str, Any]:
+def yaml_map(text: Any) -> dict[str, Any]:
+    """The map that a text of YAML holds, empty when it holds none; a map is taken as it is."""
     from models.documents import parse_documents
 
     if not isinstance(text, str):

@@ -11,9 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.charts import load_model, merge_values
-from models.documents import parse_documents
-from models.errors import InputError
-from models.gitops.argo import set_value
+from models.gitops.argo import set_value, yaml_map
 from models.gitops.folders import Tree, render_folder
 from models.gitops.overlay import lay_over
 from models.gitops.releases import Release, release_objects
@@ -258,17 +256,8 @@ def _values(item: KubeObject, known: Known) -> dict[str, Any]:
         if source.get("targetPath"):
             values = merge_values(values, set_value(str(source["targetPath"]), text))
         else:
-            values = merge_values(values, _yaml(text))
+            values = merge_values(values, yaml_map(text))
     return merge_values(values, mapping(item.spec.get("values")))
-
-
-def _yaml(text: str) -> dict[str, Any]:
-    try:
-        documents = parse_documents(text, file="values")
-    except InputError:
-        return {}
-    value = documents[0].value if documents else None
-    return value if isinstance(value, dict) else {}
 
 
 def is_kustomization(item: KubeObject) -> bool:
