@@ -7,40 +7,16 @@ Expectations are literal and come from bjw-s-labs/helm-charts (before 4.0 bjw-s/
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+import modelled
 import pytest
-import yaml
-
-from models.charts import model_chart
-from models.kustomize.charts import ChartRequest
-
-Made = dict[tuple[str, str], dict[str, Any]]
+from modelled import Made
 
 
 def made(values: str, version: str, *, release: str = "app", chart: str = "app-template") -> Made:
     """The modelled objects by kind and name."""
-    request = ChartRequest(
-        name=chart,
-        repo="",
-        version=version,
-        release=release,
-        namespace="apps",
-        values=yaml.safe_load(values) or {},
-        values_files=(),
-        include_crds=False,
-        skip_hooks=False,
-        skip_tests=False,
-        kube_version="",
-        api_versions=(),
-        name_template="",
-        chart_home=Path(),
-        local=None,
-    )
-    found = model_chart(request)
-    assert found is not None
-    return {(item["kind"], item["metadata"]["name"]): item for item in found.objects}
+    return modelled.made(chart, values, release=release, version=version)
 
 
 def names(found: Made, kind: str) -> set[str]:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from modelled import made
 
-from models.charts import full_name, load_model, merge_values, model_chart, model_names
+from models.charts import full_name, load_model, merge_values, model_names
 from models.charts.scope import Scope
 from models.charts.verify import compare
 from models.gitops import render_whole
 from models.helm import engine_name, render_chart
-from models.kustomize.charts import ChartRequest
 from models.platform import read_platform
 from reports.cli import main
 
@@ -55,34 +55,6 @@ NEEDED = [
     "descheduler",
     "coredns",
 ]
-
-
-def made(
-    name: str, values: str = "", *, release: str = "", namespace: str = "apps", version: str = ""
-) -> dict[Any, Any]:
-    """The modelled objects by kind and name, of which no two may have the same."""
-    request = ChartRequest(
-        name=name,
-        repo="",
-        version=version,
-        release=release or name,
-        namespace=namespace,
-        values=yaml.safe_load(values) or {},
-        values_files=(),
-        include_crds=False,
-        skip_hooks=False,
-        skip_tests=False,
-        kube_version="",
-        api_versions=(),
-        name_template="",
-        chart_home=Path(),
-        local=None,
-    )
-    found = model_chart(request)
-    assert found is not None
-    objects = {(item["kind"], item["metadata"]["name"]): item for item in found.objects}
-    assert len(objects) == len(found.objects)
-    return objects
 
 
 @pytest.mark.parametrize(

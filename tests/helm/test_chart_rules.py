@@ -5,43 +5,15 @@ The upstream file or release is named at each expectation.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from modelled import made
 from pydantic import ValidationError
 
-from models.charts import load_model, model_chart, model_names
+from models.charts import load_model, model_names
 from models.charts.catalogue import ChartModel
 from models.charts.scope import Scope
-from models.kustomize.charts import ChartRequest
-
-Made = dict[tuple[str, str], dict[str, Any]]
-
-
-def made(chart: str, values: str = "", *, release: str = "", version: str = "", namespace: str = "apps") -> Made:
-    """The modelled objects by kind and name."""
-    request = ChartRequest(
-        name=chart,
-        repo="",
-        version=version,
-        release=release or chart,
-        namespace=namespace,
-        values=yaml.safe_load(values) or {},
-        values_files=(),
-        include_crds=False,
-        skip_hooks=False,
-        skip_tests=False,
-        kube_version="",
-        api_versions=(),
-        name_template="",
-        chart_home=Path(),
-        local=None,
-    )
-    found = model_chart(request)
-    assert found is not None
-    return {(item["kind"], item["metadata"]["name"]): item for item in found.objects}
 
 
 def ports(service: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
