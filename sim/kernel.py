@@ -45,6 +45,7 @@ FINE_PER_COARSE = np.int64((measures.SUB_BUCKETS // measures.COARSE_SUB_BUCKETS)
 CONSTANT, EXPONENTIAL, UNIFORM = randomness.CONSTANT, randomness.EXPONENTIAL, randomness.UNIFORM
 ERLANG, LOGNORMAL = randomness.ERLANG, randomness.LOGNORMAL
 TO_UNIT = randomness.TO_UNIT
+LAYERS, TAIL = np.array(randomness.ZIGGURAT), randomness.ZIGGURAT_TAIL
 ROOT_OPERATION, ROOT_EDGE = np.int64(randomness.ROOT_OPERATION), np.int64(randomness.ROOT_EDGE)
 ROOT_CALL, ROOT_THINK = np.int64(randomness.ROOT_CALL), np.int64(randomness.ROOT_THINK)
 STEP_BITS, STEP_LOSS = np.int64(randomness.STEP_BITS), np.int64(randomness.STEP_LOSS)
@@ -85,10 +86,14 @@ if config.DISABLE_JIT:
         """Uniform in [0, 1)."""
         return randomness.uniform(int(key) & randomness.MASK, int(counter))
 
+    def exponential(key, counter):
+        """Of mean 1."""
+        return randomness.standard_exponential(randomness.mix(int(key) & randomness.MASK, int(counter)))
+
 else:
     _GOLDEN = np.uint64(randomness.GOLDEN)
     _FIRST, _SECOND = np.uint64(randomness.MULTIPLIER_1), np.uint64(randomness.MULTIPLIER_2)
-    _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+    _S30, _S27, _S31, _S11, _BYTE = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(0xFF)
 
     @intrinsic
     def pointer(context, words):
@@ -139,6 +144,29 @@ else:
         """Uniform in [0, 1)."""
         return np.float64(np.int64(_bits(key, counter) >> _S11)) * TO_UNIT
 
+    @compiled
+    def outside_of_layers(bits, x):
+        """The rest of ``sim.randomness.standard_exponential`` when its first try does not lie within a layer."""
+        key, tries, layer = np.int64(bits), 0, np.int64(bits & _BYTE)
+        while x >= LAYERS[layer + 1]:
+            if layer == 0:
+                return TAIL - math.log(1.0 - uniform(key, tries))
+            low, high = math.exp(-LAYERS[layer]), math.exp(-LAYERS[layer + 1])
+            if low + (high - low) * uniform(key, tries) < math.exp(-x):
+                break
+            bits = _bits(key, tries + 1)
+            layer, tries = np.int64(bits & _BYTE), tries + 2
+            x = np.float64(np.int64(bits >> _S11)) * TO_UNIT * LAYERS[layer]
+        return x
+
+    @compiled
+    def exponential(key, counter):
+        """Of mean 1: see ``sim.randomness.standard_exponential``."""
+        bits = _bits(key, counter)
+        layer = np.int64(bits & _BYTE)
+        x = np.float64(np.int64(bits >> _S11)) * TO_UNIT * LAYERS[layer]
+        return x if x < LAYERS[layer + 1] else outside_of_layers(bits, x)
+
 
 @compiled
 def rarer_sample(law, a, b, c, key, counter):
@@ -162,7 +190,7 @@ def rarer_sample(law, a, b, c, key, counter):
 def sample(law, a, b, c, key, counter):
     """See ``sim.randomness.sample``."""
     if law == EXPONENTIAL:
-        return -a * math.log(1.0 - uniform(key, counter))
+        return a * exponential(key, counter)
     return a if law == CONSTANT else rarer_sample(law, a, b, c, key, counter)
 
 
@@ -454,13 +482,13 @@ def next_boundary(phase, now):
     return phase + (k + 1) * CFS_PERIOD_S
 
 
+account_at_once = inlined(account)
+
+
 @compiled
-def touch(I, F, group, now):
-    """Bring a group's virtual time and budget up to ``now``."""
-    elapsed = now - F[group + G_TOUCHED]
-    if elapsed <= 0.0:
-        return
-    account(I, F, group, now)
+def catch_up(I, F, group, now, elapsed):
+    """Bring a group's virtual time and budget, which are ``elapsed`` behind, up to ``now``."""
+    account_at_once(I, F, group, now)
     F[group + G_VIRTUAL] += F[group + G_SPEED] * elapsed
     if I[group + G_LIMITED] and not I[group + G_THROTTLED]:
         if now < F[group + G_BOUNDARY]:
@@ -471,6 +499,14 @@ def touch(I, F, group, now):
             in_period = now - (boundary - CFS_PERIOD_S)
             F[group + G_BUDGET] = F[group + G_LIMIT] * CFS_PERIOD_S - F[group + G_RATE] * in_period
     F[group + G_TOUCHED] = now
+
+
+@njit(forceinline=True, **INNER)
+def touch(I, F, group, now):
+    """Bring a group's virtual time and budget up to ``now``: often they are."""
+    elapsed = now - F[group + G_TOUCHED]
+    if elapsed > 0.0:
+        catch_up(I, F, group, now, elapsed)
 
 
 @compiled
@@ -592,15 +628,10 @@ def unhold_cores(I, F, group, cores, now):
 
 
 @compiled
-def share_out(I, F, resource):
+def share_out(I, F, resource, weight):
     """Weighted max-min fairness when the cores are contended: sets G_SATISFIED, returns the level."""
     groups, count = I[resource + R_LIST], I[resource + R_COUNT]
-    room, weight, level = F[resource + R_CAPACITY], 0.0, 0.0
-    for position in range(count):
-        group = I[groups + position]
-        I[group + G_SATISFIED] = 0
-        if not I[group + G_THROTTLED]:
-            weight += F[group + G_WEIGHT]
+    room, level = F[resource + R_CAPACITY], 0.0
     found = True
     while found:
         found = False
@@ -623,16 +654,18 @@ def resolve(I, F, resource, now):
     I[resource + R_DIRTY] = 0
     groups, count = I[resource + R_LIST], I[resource + R_COUNT]
     shares = I[resource + R_SHARES]
-    total, level = 0.0, 0.0
+    total, weight, level = 0.0, 0.0, 0.0
     contended = False
     if shares:
         for position in range(count):
             group = I[groups + position]
+            I[group + G_SATISFIED] = 0
             if not I[group + G_THROTTLED]:
                 total += F[group + G_LOAD]
+                weight += F[group + G_WEIGHT]
         contended = total > F[resource + R_CAPACITY]
         if contended:
-            level = share_out(I, F, resource)
+            level = share_out(I, F, resource, weight)
     due, due_group = INF, NOTHING
     for position in range(count):
         group = I[groups + position]

@@ -6,7 +6,9 @@ A key is a 64-bit integer; ``mix(key, counter)`` gives the key of a child or the
 
 so two alternatives with the same seed see the same arrivals and the same demands whatever else differs between them,
 and the order in which an engine gets there does not matter. The mixer is SplitMix64's (Steele, Lea, Flood: Fast
-splittable pseudorandom number generators, OOPSLA 2014). The compiled kernel has the same arithmetic on ``uint64``.
+splittable pseudorandom number generators, OOPSLA 2014). Exponential values, of which a request needs one per station,
+come from the ziggurat (Marsaglia, Tsang: The ziggurat method for generating random variables, 2000): 99 of 100 cost
+one multiplication. The compiled kernel has the same arithmetic on ``uint64``.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ CODES = {
     "hyperexponential": HYPEREXPONENTIAL,
 }
 MAX_PHASES = 60
+ZIGGURAT_TAIL = 7.69711747013104972
+"""Where the tail begins when 256 layers have equal areas (Marsaglia, Tsang 2000)."""
 
 # Counters below the key of a source, a request, a visit and a call; both engines use them.
 ROOT_OPERATION, ROOT_EDGE, ROOT_CALL, ROOT_THINK = 0, 1, 2, 64
@@ -52,6 +56,35 @@ def mix(key: int, counter: int) -> int:
 def uniform(key: int, counter: int) -> float:
     """Uniform in [0, 1), a multiple of 2^-53."""
     return (mix(key, counter) >> 11) * TO_UNIT
+
+
+def _ziggurat() -> tuple[float, ...]:
+    """The right edges of 256 layers of equal area under exp(-x), falling; the first one's stands for its tail, too."""
+    area = (ZIGGURAT_TAIL + 1.0) * math.exp(-ZIGGURAT_TAIL)
+    edges = [area * math.exp(ZIGGURAT_TAIL), ZIGGURAT_TAIL]
+    while len(edges) < 256:
+        edges.append(-math.log(area / edges[-1] + math.exp(-edges[-1])))
+    return (*edges, 0.0)
+
+
+ZIGGURAT = _ziggurat()
+
+
+def standard_exponential(bits: int) -> float:
+    """An exponential value of mean 1 from 64 mixed bits, which are the key of all further draws that it takes."""
+    layer, tries = bits & 0xFF, 0
+    x = (bits >> 11) * TO_UNIT * ZIGGURAT[layer]
+    key = bits
+    while x >= ZIGGURAT[layer + 1]:
+        if layer == 0:
+            return ZIGGURAT_TAIL - math.log(1.0 - uniform(key, tries))
+        low, high = math.exp(-ZIGGURAT[layer]), math.exp(-ZIGGURAT[layer + 1])
+        if low + (high - low) * uniform(key, tries) < math.exp(-x):
+            break
+        bits = mix(key, tries + 1)
+        layer, tries = bits & 0xFF, tries + 2
+        x = (bits >> 11) * TO_UNIT * ZIGGURAT[layer]
+    return x
 
 
 def run_key(seed: int, replication: int) -> int:
@@ -89,9 +122,9 @@ def sample(parameters: tuple[int, float, float, float], key: int, counter: int) 
     code, a, b, c = parameters
     if code == CONSTANT:
         return a
-    first = uniform(key, counter)
     if code == EXPONENTIAL:
-        return -a * math.log(1.0 - first)
+        return a * standard_exponential(mix(key, counter))
+    first = uniform(key, counter)
     if code == UNIFORM:
         return 2.0 * a * first
     if code == ERLANG:
