@@ -13,7 +13,7 @@ from sim import kernel
 from sim import layout as at
 from sim.arrival_times import clock_between
 from sim.engine import Notice, Stop
-from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop
+from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop, Parts
 from sim.pack import Memory, pack_endpoints, pack_pod, pack_program
 from sim.program import Outcome, PodStation, Program
 
@@ -313,7 +313,7 @@ class CompiledEngine:
                 F[pod + at.P_MEMORY_MAX] = self._memory_now(slot)
             throttled = bool(I[pod + at.G_THROTTLED])
             F[pod + at.G_USED], I[pod + at.G_THROTTLED_PERIODS] = 0.0, 0
-            F[pod + at.G_THROTTLED_S] = F[pod + at.G_BOUNDARY] - now if throttled else 0.0
+            F[pod + at.G_THROTTLED_S] = max(F[pod + at.G_BOUNDARY] - now, 0.0) if throttled else 0.0
             self.idle_since[slot], self.idle_s[slot] = now, 0.0
         for resource in layout.resources:
             F[resource + at.R_USED] = F[resource + at.R_BUSY_S] = F[resource + at.R_BIN_END] = 0.0
@@ -337,7 +337,8 @@ class CompiledEngine:
             if self._running(slot):
                 pod = self.pods[slot]
                 F[pod + at.P_MEMORY_MAX] = max(F[pod + at.P_MEMORY_MAX], self._memory_now(slot))
-        throttled = np.where(I[pods + at.G_THROTTLED] > 0, F[pods + at.G_BOUNDARY] - now, 0.0)
+        throttled = np.where(I[pods + at.G_THROTTLED] > 0, np.maximum(F[pods + at.G_BOUNDARY] - now, 0.0), 0.0)
+        bins = self._block(F, int(I[layout.services[0] + at.S_BINS]), 3 * len(program.services), program.bins)
         return EngineMeasures(
             program=program,
             start=float(F[at.H_START]),
@@ -369,6 +370,9 @@ class CompiledEngine:
             pod_throttled_periods=I[pods + at.G_THROTTLED_PERIODS],
             pod_memory_max=F[pods + at.P_MEMORY_MAX],
             service_sojourn=self._block(I, int(I[at.H_SOJOURN]), len(program.services), BUCKETS),
+            bin_service_queue_s=bins[0::3],
+            bin_service_busy_s=bins[1::3],
+            bin_service_throttled_s=bins[2::3],
             node_cpu_s=np.array([F[resource + at.R_USED] for resource in machines], np.float64),
             bin_node_cpu_s=self._resource_bins(machines),
             link_bytes=np.array([F[resource + at.R_USED] for resource in link_resources], np.float64),
@@ -425,6 +429,7 @@ class CompiledEngine:
                             arrived=float(F[hop + at.HOP_ARRIVED]),
                             started=float(F[hop + at.HOP_STARTED]),
                             ended=float(F[hop + at.HOP_ENDED]),
+                            parts=Parts(*F[hop + at.HOP_CPU : hop + at.HOP].tolist()),
                         )
                         for hop in hops
                     ),

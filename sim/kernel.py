@@ -48,6 +48,7 @@ TO_UNIT = randomness.TO_UNIT
 LAYERS, TAIL = np.array(randomness.ZIGGURAT), randomness.ZIGGURAT_TAIL
 ROOT_OPERATION, ROOT_EDGE = np.int64(randomness.ROOT_OPERATION), np.int64(randomness.ROOT_EDGE)
 ROOT_CALL, ROOT_THINK = np.int64(randomness.ROOT_CALL), np.int64(randomness.ROOT_THINK)
+ROOT_SESSION = np.int64(randomness.ROOT_SESSION)
 STEP_BITS, STEP_LOSS = np.int64(randomness.STEP_BITS), np.int64(randomness.STEP_LOSS)
 CALL_VISIT, CALL_BALANCE, CALL_LOSS = randomness.CALL_VISIT, randomness.CALL_BALANCE, randomness.CALL_LOSS
 CALL_JITTER, CALL_HEDGE = randomness.CALL_JITTER, randomness.CALL_HEDGE
@@ -486,6 +487,17 @@ account_at_once = inlined(account)
 
 
 @compiled
+def refilled(I, F, group, periods):
+    """See ``sim.reference_fluid.Group.refilled``."""
+    quota, rate = F[group + G_LIMIT] * CFS_PERIOD_S, F[group + G_RATE]
+    left = F[group + G_BUDGET] - rate * (F[group + G_BOUNDARY] - F[group + G_TOUCHED])
+    gain, most = quota - rate * CFS_PERIOD_S, quota + F[group + G_BURST]
+    if gain >= 0.0:
+        return min(left + quota + (periods - 1) * gain, most)
+    return min(left + quota, most) + (periods - 1) * gain
+
+
+@compiled
 def catch_up(I, F, group, now, elapsed):
     """Bring a group's virtual time and budget, which are ``elapsed`` behind, up to ``now``."""
     account_at_once(I, F, group, now)
@@ -494,10 +506,12 @@ def catch_up(I, F, group, now, elapsed):
         if now < F[group + G_BOUNDARY]:
             F[group + G_BUDGET] -= F[group + G_RATE] * elapsed
         else:
-            boundary = next_boundary(F[group + G_PHASE], now)
+            boundary, quota = next_boundary(F[group + G_PHASE], now), F[group + G_LIMIT] * CFS_PERIOD_S
+            if F[group + G_BURST] > 0.0:
+                quota = refilled(I, F, group, round((boundary - F[group + G_BOUNDARY]) / CFS_PERIOD_S))
             F[group + G_BOUNDARY] = boundary
             in_period = now - (boundary - CFS_PERIOD_S)
-            F[group + G_BUDGET] = F[group + G_LIMIT] * CFS_PERIOD_S - F[group + G_RATE] * in_period
+            F[group + G_BUDGET] = quota - F[group + G_RATE] * in_period
     F[group + G_TOUCHED] = now
 
 
@@ -507,6 +521,16 @@ def touch(I, F, group, now):
     elapsed = now - F[group + G_TOUCHED]
     if elapsed > 0.0:
         catch_up(I, F, group, now, elapsed)
+
+
+@compiled
+def exhaustion_of_burst(I, F, group):
+    """See ``sim.reference_fluid.Group.exhaustion_of_burst``."""
+    need, first = F[group + G_RATE] * CFS_PERIOD_S, refilled(I, F, group, 1)
+    loss, later = need - F[group + G_LIMIT] * CFS_PERIOD_S, 0.0
+    if first >= need:
+        later = math.floor((first - need) / loss) + 1.0
+    return F[group + G_BOUNDARY] + later * CFS_PERIOD_S + (first - later * loss) / F[group + G_RATE]
 
 
 @compiled
@@ -530,6 +554,8 @@ def plan(I, F, group):
             exhaustion = at
         elif rate > F[group + G_LIMIT]:
             exhaustion = F[group + G_BOUNDARY] + F[group + G_LIMIT] * CFS_PERIOD_S / rate
+            if F[group + G_BURST] > 0.0:
+                exhaustion = exhaustion_of_burst(I, F, group)
     due = min(completion, exhaustion)
     F[group + G_COMPLETION] = completion
     F[group + G_DUE] = due
@@ -549,8 +575,11 @@ def mark_dirty(I, F, resource):
 def release_throttle(I, F, group, now):
     """A new period begins for a throttled group."""
     I[group + G_THROTTLED] = 0
-    F[group + G_BUDGET] = F[group + G_LIMIT] * CFS_PERIOD_S
-    F[group + G_BOUNDARY] = next_boundary(F[group + G_PHASE], now)
+    boundary, quota = next_boundary(F[group + G_PHASE], now), F[group + G_LIMIT] * CFS_PERIOD_S
+    if F[group + G_BURST] > 0.0:
+        quota = min(round((boundary - F[group + G_BOUNDARY]) / CFS_PERIOD_S) * quota, quota + F[group + G_BURST])
+    F[group + G_BUDGET] = quota
+    F[group + G_BOUNDARY] = boundary
     I[group + G_CHANGED] = 1
 
 
@@ -738,6 +767,9 @@ def fire(I, F, resource, now):
         I[group + G_THROTTLED] = 1
         I[group + G_THROTTLED_PERIODS] += 1
         F[group + G_THROTTLED_S] += F[group + G_BOUNDARY] - now
+        index = bin_of_now(I, F)
+        if index >= 0:
+            F[service_bins(I, group) + 2 * I[H_BINS] + index] += F[group + G_BOUNDARY] - now
         F[group + G_RATE] = 0.0
         F[group + G_SPEED] = 0.0
         F[group + G_DUE] = F[group + G_BOUNDARY]
@@ -766,12 +798,47 @@ def bin_of_now(I, F):
 
 
 @compiled
+def service_bins(I, pod):
+    """The bins of the pod's service: requests waiting, being served, and time throttled (seconds)."""
+    return I[I[H_SERVICES] + SERVICE * I[pod + P_SERVICE] + S_BINS]
+
+
+@compiled
+def book_bins(I, F, pod):
+    """Book how many requests waited and were served in the pod, up to now, in the bins of its service."""
+    now, start, width = F[H_NOW], F[H_START], F[H_BIN_WIDTH]
+    since, busy, waiting = F[pod + P_COUNTED], I[pod + P_BUSY], I[pod + P_QUEUE_SIZE]
+    queued, served = F[pod + P_QUEUE_S] - F[pod + P_QUEUE_BOOKED], F[pod + P_BUSY_S] - F[pod + P_BUSY_BOOKED]
+    F[pod + P_QUEUE_BOOKED], F[pod + P_BUSY_BOOKED] = F[pod + P_QUEUE_S], F[pod + P_BUSY_S]
+    waits = service_bins(I, pod)
+    serves = waits + I[H_BINS]
+    index = int((since - start) / width)
+    while index < I[H_BINS]:
+        end = min(start + (index + 1) * width, now)
+        F[waits + index] += queued + waiting * (end - since)
+        F[serves + index] += served + busy * (end - since)
+        queued = served = 0.0
+        since = end
+        if end >= now:
+            break
+        index += 1
+    elapsed = now - F[pod + P_COUNTED]
+    F[pod + P_QUEUE_BOOKED] += waiting * elapsed
+    F[pod + P_BUSY_BOOKED] += busy * elapsed
+    index = int((now - start) / width)
+    F[pod + P_BIN_END] = start + (index + 0.999) * width if index < I[H_BINS] else INF
+
+
+@compiled
 def count_pod(I, F, pod):
     """The number of requests in the pod is about to change."""
-    elapsed = F[H_NOW] - F[pod + P_COUNTED]
+    now = F[H_NOW]
+    if now >= F[pod + P_BIN_END]:
+        book_bins(I, F, pod)
+    elapsed = now - F[pod + P_COUNTED]
     F[pod + P_BUSY_S] += I[pod + P_BUSY] * elapsed
     F[pod + P_QUEUE_S] += I[pod + P_QUEUE_SIZE] * elapsed
-    F[pod + P_COUNTED] = F[H_NOW]
+    F[pod + P_COUNTED] = now
 
 
 @compiled
@@ -785,7 +852,31 @@ def note_hop(I, F, visit, started):
         F[hop + HOP_ARRIVED] = F[visit + V_ARRIVED]
         F[hop + HOP_STARTED] = started
         F[hop + HOP_ENDED] = F[H_NOW]
+        for part in range(PARTS):
+            F[hop + HOP_CPU + part] = F[visit + V_CPU + part]
         I[trace + T_COUNT] += 1
+
+
+@compiled
+def stalled(I, F, group):
+    """How long the group was throttled up to now."""
+    if I[group + G_THROTTLED]:
+        return F[group + G_THROTTLED_S] - max(F[group + G_BOUNDARY] - F[H_NOW], 0.0)
+    return F[group + G_THROTTLED_S]
+
+
+@compiled
+def count_part(I, F, visit, instruction):
+    """The visit is done with an instruction, or is taken away: where did the time since its begin go?"""
+    code, elapsed = I[instruction + X_CODE], F[H_NOW] - F[visit + V_SINCE]
+    if code == X_CPU:
+        stall = stalled(I, F, I[visit + V_POD]) - F[visit + V_STALLED]
+        F[visit + V_CPU] += elapsed - stall
+        F[visit + V_THROTTLED] += stall
+    elif code == X_DISK:
+        F[visit + V_DISK] += elapsed
+    elif code == X_TRANSFER:
+        F[visit + V_NETWORK] += elapsed
 
 
 @compiled
@@ -1043,6 +1134,8 @@ def change_hold(I, F, visit, sign):
 def give_up_waiting(I, F, visit):
     """Give back what the visit holds or queues for while it waits, and note how far it came."""
     state = I[visit + V_STATE]
+    if state != IN_QUEUE and STEP_NEXT <= I[visit + V_STEP] <= STEP_DISK_DONE:
+        count_part(I, F, visit, I[visit + V_AT])
     if state == FLOWING:
         stop_work(I, F, I[visit + V_AUX], visit, F[H_NOW])
     elif state == IN_DISK_QUEUE:
@@ -1163,14 +1256,23 @@ def stop_attempt(I, F, call):
 
 
 @compiled
-def think(I, F, source, user, number):
-    """The pause before a user's request of this number."""
+def think(I, F, source, user, number, session):
+    """The pause before a user's request of this number, perhaps the first one of a new session."""
     call = new_call(I, F)
+    key = mix(mix(I[source + U_REQUEST_KEY], user), number)
+    law, a, b, c = I[source + U_LAW], F[source + U_A], F[source + U_B], F[source + U_C]
+    if number > 0 and uniform(key, ROOT_SESSION) < F[source + U_LEAVE]:
+        session = number
+        law, a, b, c = (
+            I[source + U_PAUSE_LAW],
+            F[source + U_PAUSE_A],
+            F[source + U_PAUSE_B],
+            F[source + U_PAUSE_C],
+        )
     I[call + C_SOURCE] = source
     I[call + C_USER] = user
     I[call + C_NUMBER] = number
-    key = mix(mix(I[source + U_REQUEST_KEY], user), number)
-    law, a, b, c = I[source + U_LAW], F[source + U_A], F[source + U_B], F[source + U_C]
+    I[call + C_SESSION] = session
     delay = sample(law, a, b, c, key, ROOT_THINK) / F[source + U_FACTOR]
     I[call + C_PAUSE] = set_timer(I, F, F[H_NOW] + delay, K_THINK, call)
 
@@ -1181,10 +1283,10 @@ def end_root(I, F, call, status):
     source = I[call + C_SOURCE]
     if source:
         count_root(I, F, call, status)
-    user, number = I[call + C_USER], I[call + C_NUMBER]
+    user, number, session = I[call + C_USER], I[call + C_NUMBER], I[call + C_SESSION]
     free_call(I, F, call)
     if source and I[source + U_KIND] == CLOSED:
-        think(I, F, source, user, number + 1)
+        think(I, F, source, user, number + 1, session)
 
 
 @compiled
@@ -1300,6 +1402,8 @@ def arrive(I, F, call, leg):
     I[visit + V_REPETITION] = 0
     I[visit + V_TRACE] = I[call + C_TRACE]
     I[visit + V_ROOT] = I[call + C_ROOT]
+    for part in range(PARTS):
+        F[visit + V_CPU + part] = 0.0
     I[leg + LEG_VISIT] = visit
     admit(I, F, pod, visit)
 
@@ -1479,7 +1583,7 @@ answered_at_once = inlined(answered)
 
 
 @compiled
-def new_request(I, F, call, source, number, user, key, position):
+def new_request(I, F, call, source, number, user, key, client, position):
     """A client asks."""
     now = F[H_NOW]
     mix_at = I[source + U_MIX]
@@ -1499,7 +1603,7 @@ def new_request(I, F, call, source, number, user, key, position):
     I[call + C_POLICY] = I[source + U_POLICY]
     I[call + C_BALANCER] = I[entry + 3]
     I[call + C_KEY] = mix(key, ROOT_CALL)
-    I[call + C_CLIENT] = mix(I[source + U_REQUEST_KEY], user) if I[source + U_KIND] == CLOSED else key
+    I[call + C_CLIENT] = client
     I[call + C_NODE] = -1
     F[call + C_RTT] = F[source + U_RTT]
     F[call + C_ARRIVED] = now
@@ -1558,7 +1662,7 @@ def start_source(I, F, source, users):
     """A source begins at time 0."""
     if I[source + U_KIND] == CLOSED:
         for user in range(users):
-            think(I, F, source, user, NOTHING)
+            think(I, F, source, user, NOTHING, NOTHING)
     elif I[source + U_KIND] == OPEN:
         next_gap(I, F, source)
     else:
@@ -1581,14 +1685,16 @@ def client_fires(I, F, sequence, kind, thing):
             next_of_trace(I, F, source)
             position = I[I[source + U_TRACE] + 2 * number + 1]
         call, key = new_call(I, F), mix(I[source + U_REQUEST_KEY], number)
+        client = key
     else:
         call = thing
         if I[call + C_PAUSE] != sequence:
             return
         I[call + C_PAUSE] = 0
         source, user, number, position = I[call + C_SOURCE], I[call + C_USER], I[call + C_NUMBER], ANY
-        key = mix(mix(I[source + U_REQUEST_KEY], user), number)
-    new_request(I, F, call, source, number, user, key, position)
+        person = mix(I[source + U_REQUEST_KEY], user)
+        key, client = mix(person, number), mix(person, I[call + C_SESSION])
+    new_request(I, F, call, source, number, user, key, client, position)
 
 
 # ------------------------------------------------------------------------------------------------- visits
@@ -1799,10 +1905,14 @@ def execute(I, F, visit, instruction):
     """Begin an instruction that is no call; True if the visit must wait."""
     code, key = I[instruction + X_CODE], I[visit + V_KEY]
     counter = I[instruction + X_COUNTER]
+    F[visit + V_SINCE] = F[H_NOW]
     if code == X_CPU:
         demand = draw(I, F, instruction, key, counter)
         if demand > 0.0:
-            flow(I, F, visit, I[visit + V_POD], demand)
+            pod = I[visit + V_POD]
+            F[visit + V_STALLED] = stalled(I, F, pod)
+            F[visit + V_WORK] += demand / F[I[pod + G_RESOURCE] + R_SPEED]
+            flow(I, F, visit, pod, demand)
             return True
     elif code == X_WAIT:
         delay = draw(I, F, instruction, key, counter)
@@ -1854,6 +1964,8 @@ def resume(I, F, visit):
         free_children(I, F, visit)
         if not I[visit + V_FAILED] and calls(I, F, visit, instruction):
             return True
+    if step <= STEP_DISK_DONE:
+        count_part(I, F, visit, instruction)
     I[visit + V_AT] = instruction + INSTRUCTION
     return False
 
@@ -2020,6 +2132,7 @@ def kill_pod(I, F, pod, state):
     From P_FIRST on its visits are in order of admission. What a visit has called in its own pod goes with it, and is
     skipped when its turn comes.
     """
+    book_bins(I, F, pod)
     count_pod(I, F, pod)
     I[pod + P_STATE] = state
     I[pod + P_MEMORY_TIMER] = 0
@@ -2055,6 +2168,7 @@ def stop_accounts(I, F):
     for slot in range(I[H_POD_COUNT]):
         pod = I[I[H_PODS] + slot]
         account(I, F, pod, F[H_NOW])
+        book_bins(I, F, pod)
         count_pod(I, F, pod)
     for order in range(I[H_RESOURCE_COUNT]):
         account(I, F, I[I[I[H_RESOURCES] + order] + R_MAIN_GROUP], F[H_NOW])

@@ -87,6 +87,7 @@ CACHE_LINE = np.int64(8)
     G_LIMITED,  # has a CFS quota
     G_LIMIT,  # f cores
     G_PHASE,  # f
+    G_BURST,  # f core-seconds that a period may take over
     G_HEAP,  # @ of the thread that ends first
     G_THREADS,
     G_HOLDS,
@@ -108,7 +109,7 @@ CACHE_LINE = np.int64(8)
     G_THROTTLED_S,  # f
     G_THROTTLED_PERIODS,
     GROUP,
-) = numbers(26)
+) = numbers(27)
 
 # A pod: a group and more.
 (
@@ -137,12 +138,15 @@ CACHE_LINE = np.int64(8)
     P_COUNTED,  # f
     P_BUSY_S,  # f
     P_QUEUE_S,  # f
+    P_BUSY_BOOKED,  # f, of P_BUSY_S what is in the bins of the service
+    P_QUEUE_BOOKED,  # f
+    P_BIN_END,  # f, until then the bin is the same
     P_QUEUE_MAX,
     P_VISITS,
     P_REFUSED,
     P_MEMORY_MAX,  # f
     POD,
-) = numbers(GROUP, GROUP + 30)
+) = numbers(GROUP, GROUP + 33)
 
 POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
 
@@ -194,8 +198,9 @@ N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = numbers(5)
     S_ENDPOINTS,  # @ of (pod @, weight f, slot)
     S_TOTAL_WEIGHT,  # f
     S_SOJOURN,  # @ of a histogram
+    S_BINS,  # @ of floats per bin: waiting, busy, throttled
     SERVICE,
-) = numbers(7)
+) = numbers(8)
 ENDPOINT = np.int64(3)
 
 B_SERVICE, B_MODE, B_STICKY, B_DEADLINES, B_ROOM, BALANCER = numbers(6)
@@ -243,6 +248,11 @@ SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
     U_A,
     U_B,
     U_C,
+    U_LEAVE,  # f, the chance that a session ends with a request
+    U_PAUSE_LAW,  # of the time between sessions, with A, B, C
+    U_PAUSE_A,
+    U_PAUSE_B,
+    U_PAUSE_C,
     U_SINCE,  # f
     U_NEED,  # f
     U_FACTOR,  # f
@@ -261,7 +271,7 @@ SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
     U_POLICY,  # @
     U_INDEX,
     SOURCE,
-) = numbers(25)
+) = numbers(30)
 OPEN, CLOSED, TRACE = numbers(3)
 MIX = np.int64(4)
 
@@ -299,8 +309,15 @@ MIX = np.int64(4)
     V_UP,  # way back when a tree is taken down
     V_TRACE,  # @
     V_ROOT,  # number of the request
+    V_SINCE,  # f, begin of the instruction
+    V_STALLED,  # f, how long the pod had been throttled then
+    V_CPU,  # f seconds: running or waiting for a core
+    V_WORK,  # f what the CPU work takes alone
+    V_THROTTLED,  # f
+    V_DISK,  # f
+    V_NETWORK,  # f
     VISIT,
-) = numbers(33)
+) = numbers(40)
 (IN_QUEUE, READY, ON_TIMER, FLOWING, CALLING, IN_DISK_QUEUE, ON_DISK, HOLDING, GONE) = numbers(9)
 (
     STEP_BEGIN,
@@ -345,12 +362,13 @@ C_CLEARED = C_LEGS + 2 * LEG
     C_LATER,
     C_USER,
     C_NUMBER,
+    C_SESSION,  # number of its first request
     C_SERIES,  # @
     C_ARRIVED,  # f
     C_EPOCH,  # f, begin of the measurement at arrival
     C_ROOT,  # number of the request
     CALL,
-) = numbers(int(C_CLEARED), int(C_CLEARED) + 18)
+) = numbers(int(C_CLEARED), int(C_CLEARED) + 19)
 
 # A series: outcomes, then two histograms.
 (E_ARRIVED, E_IN_FLIGHT, E_EDGE, E_ATTEMPTS, E_SUM, E_SQUARES, E_ROUTE, E_OPERATION, E_OUTCOMES) = numbers(9)
@@ -362,7 +380,9 @@ E_HISTOGRAMS = E_OUTCOMES + 9
 # The visits of one request, and an exemplar made of them.
 T_OWNER, T_COUNT, T_HOPS = numbers(3)
 MAX_HOPS = np.int64(24)
-(HOP_POD, HOP_OPERATION, HOP_ARRIVED, HOP_STARTED, HOP_ENDED, HOP) = numbers(6)
+(HOP_POD, HOP_OPERATION, HOP_ARRIVED, HOP_STARTED, HOP_ENDED, HOP_CPU) = numbers(6)
+PARTS = VISIT - V_CPU
+HOP = HOP_CPU + PARTS
 TRACE_RECORD = T_HOPS + MAX_HOPS * HOP
 (M_SERIES, M_ARRIVED, M_LATENCY, M_OUTCOME, M_ATTEMPTS, M_COUNT, M_HOPS) = numbers(7)
 EXEMPLAR = M_HOPS + MAX_HOPS * HOP

@@ -54,14 +54,30 @@ def histogram_quantile(histogram: NDArray[np.integer], q: float) -> float:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Where the time of a visit on its worker went, in seconds; the rest it waited, streamed or called others.
+
+    ``cpu``: running or waiting for a core, of which ``work`` is what its CPU work takes alone on an idle node;
+    ``throttled``: held back by CFS bandwidth control; ``disk`` and ``network``: in queues and transfers.
+    """
+
+    cpu: float = 0.0
+    work: float = 0.0
+    throttled: float = 0.0
+    disk: float = 0.0
+    network: float = 0.0
+
+
+@dataclass(frozen=True)
 class Hop:
-    """One visit of a request to a pod: arrival, begin of service, end (seconds)."""
+    """One visit of a request to a pod: arrival, begin of service, end (seconds), and where the time went."""
 
     pod: int
     operation: int
     arrived: float
     started: float
     ended: float
+    parts: Parts = Parts()
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,12 @@ class EngineMeasures:
 
     service_sojourn: Ints
     """[V, BUCKETS] histogram of the time from a visit's acceptance to its end."""
+    bin_service_queue_s: Floats
+    """[V, B] integral of the number of waiting requests at the service's pods (s)."""
+    bin_service_busy_s: Floats
+    """[V, B] integral of the number of busy workers of the service's pods (s)."""
+    bin_service_throttled_s: Floats
+    """[V, B] time in which CFS kept the service's pods from running (s), by its begin."""
 
     node_cpu_s: Floats
     """[N] CPU time of everything on the node (core-seconds)."""

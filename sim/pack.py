@@ -274,6 +274,7 @@ def pack_pod(memory: Memory, places: Layout, pod: PodStation, slot: int, now: fl
         words[address + at.G_LIMITED] = 1
         numbers[address + at.G_LIMIT] = pod.cpu_limit
         numbers[address + at.G_BUDGET] = pod.cpu_limit * CFS_PERIOD_S
+        numbers[address + at.G_BURST] = pod.cpu_burst
         numbers[address + at.G_BOUNDARY] = _next_boundary(pod.cfs_phase, now)
     words[address + at.P_SLOT], words[address + at.P_NODE], words[address + at.P_SERVICE] = slot, pod.node, pod.service
     words[address + at.P_WORKERS], words[address + at.P_BOUND] = pod.workers, pod.queue
@@ -479,6 +480,10 @@ def _source(
     code, a, b, c = law_parameters(source.think if source.users else gap)
     words[address + at.U_LAW] = code
     numbers[address + at.U_A], numbers[address + at.U_B], numbers[address + at.U_C] = a, b, c
+    code, a, b, c = law_parameters(source.pause)
+    words[address + at.U_PAUSE_LAW] = code
+    numbers[address + at.U_PAUSE_A], numbers[address + at.U_PAUSE_B], numbers[address + at.U_PAUSE_C] = a, b, c
+    numbers[address + at.U_LEAVE] = 1.0 / source.session
     numbers[address + at.U_FACTOR] = 1.0
     words[address + at.U_RATES], words[address + at.U_RATE_COUNT] = rates, len(source.rates)
     numbers[rates : rates + len(source.rates)] = source.rates
@@ -532,6 +537,10 @@ def _measures(memory: Memory, program: Program, places: Layout) -> None:
         memory.I[address + at.E_OPERATION] = operation
         places.measured.append((address, at.E_ROUTE))
         places.measured.append((address + at.E_OUTCOMES, size - at.E_OUTCOMES))
+    bins = memory.allocate(3 * program.bins * len(program.services))
+    for index, service in enumerate(places.services):
+        memory.I[service + at.S_BINS] = bins + 3 * program.bins * index
+    places.measured.append((bins, 3 * program.bins * len(program.services)))
     words = BUCKETS * len(program.services)
     sojourn = memory.allocate(words)
     memory.I[at.H_SOJOURN] = sojourn

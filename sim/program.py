@@ -128,7 +128,9 @@ class PodStation:
 
     ``workers`` requests are served at once (0: no bound); ``queue`` more may wait (-1: no bound), beyond it a
     connection is refused. ``cpu_weight`` is the CFS weight (cpu.shares of the request), ``cpu_limit`` the quota in
-    cores (inf: none) with periods at ``cfs_phase + k * 100 ms``. ``idle_cores`` are used at all times. Memory in bytes:
+    cores (inf: none) with periods at ``cfs_phase + k * 100 ms``. ``cpu_burst``: core-seconds of quota that a period may
+    take over from those before it (cpu.cfs_burst_us, at most one period's quota; 0 as Kubernetes leaves it).
+    ``idle_cores`` are used at all times. Memory in bytes:
     ``memory_base + memory_per_request * requests in the pod + memory_growth * age`` (growth in bytes per second).
     ``disk`` serves the instructions that name no disk; ``pool``: the encoder sessions that it may use (-1:
     none). ``warm``: what it has cached survives a restart.
@@ -142,6 +144,7 @@ class PodStation:
     cpu_weight: float = 1024.0
     cpu_limit: float = math.inf
     cfs_phase: float = 0.0
+    cpu_burst: float = 0.0
     idle_cores: float = 0.0
     memory_base: float = 0.0
     memory_per_request: float = 0.0
@@ -317,7 +320,9 @@ class Source:
     - open: ``rates`` (requests per second, one entry per segment of ``segment`` seconds, repeated for ever; the first
       applies from time ``-offset``). Gaps have mean 1 and variation ``cv`` on the clock that runs with the rate: 1 is
       a Poisson process (of time-varying rate), else renewal (erlang below 1, hyperexponential above);
-    - closed: ``users`` > 0, each thinks for ``think``, asks, waits for the end, thinks again;
+    - closed: ``users`` > 0, each thinks for ``think``, asks, waits for the end, thinks again. After every request the
+      session ends with probability ``1 / session`` (inf: never); the next one begins after ``pause`` instead of
+      ``think``, as a new client (to sticky balancers);
     - trace: ``trace`` holds the times (sorted, seconds; equal times make a burst) and ``trace_operations`` optionally
       the position in ``mix`` for each.
 
@@ -334,6 +339,8 @@ class Source:
     cv: float = 1.0
     users: int = 0
     think: Draw = Draw(10.0)
+    session: float = math.inf
+    pause: Draw = Draw(0.0, "constant")
     trace: tuple[float, ...] = ()
     trace_operations: tuple[int, ...] = ()
     policy: Policy = Policy()

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 
 from models.errors import InputError, Problem, Where
 from sim.program import (
+    CFS_PERIOD_S,
     POOL_OF_POD,
     Cache,
     Call,
@@ -76,9 +77,13 @@ def pod_problems(program: Program, pod: PodStation) -> Iterator[Problem]:
     yield from _index(at, "node", pod.node, program.nodes)
     yield from _index(at, "disk", pod.disk, program.disks, optional=True)
     yield from _positive(at, cpu_weight=pod.cpu_weight, cpu_limit=pod.cpu_limit)
+    if pod.cpu_burst > pod.cpu_limit * CFS_PERIOD_S:
+        quota = f"{pod.cpu_limit * CFS_PERIOD_S:g} core-seconds"
+        yield _problem(at, f"cpu_burst is {pod.cpu_burst:g}", f"at most one period's quota, {quota}")
     yield from _not_negative(
         at,
         workers=pod.workers,
+        cpu_burst=pod.cpu_burst,
         idle_cores=pod.idle_cores,
         memory_base=pod.memory_base,
         memory_per_request=pod.memory_per_request,
@@ -176,6 +181,9 @@ def _source(program: Program, source: Source) -> Iterator[Problem]:
     yield from _not_negative(at, cv=source.cv, rtt=source.rtt, users=source.users)
     yield from _share(at, edge_hits=source.edge_hits)
     yield from _draw(at, source.think)
+    yield from _draw(at, source.pause)
+    if source.session < 1.0:
+        yield _problem(at, f"session is {source.session:g}", "at least one request; inf: the session never ends")
     yield from _policy(at, source.policy)
     if any(later < earlier for earlier, later in zip(source.trace, source.trace[1:], strict=False)):
         yield _problem(at, "trace is not sorted", "sort the arrival times")

@@ -38,7 +38,7 @@ ZIGGURAT_TAIL = 7.69711747013104972
 """Where the tail begins when 256 layers have equal areas (Marsaglia, Tsang 2000)."""
 
 # Counters below the key of a source, a request, a visit and a call; both engines use them.
-ROOT_OPERATION, ROOT_EDGE, ROOT_CALL, ROOT_THINK = 0, 1, 2, 64
+ROOT_OPERATION, ROOT_EDGE, ROOT_CALL, ROOT_SESSION, ROOT_THINK = 0, 1, 2, 3, 64
 STEP_BITS = 20
 STEP_LOSS = 100
 CALL_VISIT, CALL_BALANCE, CALL_LOSS, CALL_JITTER, CALL_HEDGE = 0, 1, 2, 3, 4

@@ -32,6 +32,7 @@ from sim.randomness import (
     ROOT_CALL,
     ROOT_EDGE,
     ROOT_OPERATION,
+    ROOT_SESSION,
     ROOT_THINK,
     mix,
     run_key,
@@ -61,8 +62,10 @@ GAP_STRIDE = 64
 class Root:
     """A request of a client outside."""
 
-    def __init__(self, source: int, number: int, user: int, series: int, operation: int, now: float) -> None:
-        self.source, self.number, self.user = source, number, user
+    def __init__(
+        self, source: int, number: int, user: int, session: int, series: int, operation: int, now: float
+    ) -> None:
+        self.source, self.number, self.user, self.session = source, number, user, session
         self.series, self.operation, self.arrived = series, operation, now
         self.epoch = 0.0
         self.attempts = 0
@@ -483,7 +486,7 @@ class ReferenceEngine:
         source = state.source
         if source.users:
             for user in range(source.users):
-                self._think(state, user, 0)
+                self._think(state, user, 0, 0)
         elif source.trace:
             self._next_of_trace(state)
         else:
@@ -515,13 +518,16 @@ class ReferenceEngine:
         self._next_of_trace(state)
         self._arrive(state, number, number, mix(state.request_key, number))
 
-    def _think(self, state: SourceState, user: int, number: int) -> None:
-        """The pause before the user's request of this number."""
-        key = mix(mix(state.request_key, user), number)
-        delay = draw(state.source.think, key, ROOT_THINK) / state.factor
-        self.clock.timer(delay, lambda: self._arrive(state, number, user, key))
+    def _think(self, state: SourceState, user: int, number: int, session: int) -> None:
+        """The pause before the user's request of this number, perhaps the first one of a new session."""
+        source, person = state.source, mix(state.request_key, user)
+        key, pause = mix(person, number), source.think
+        if number > 0 and uniform(key, ROOT_SESSION) < 1.0 / source.session:
+            session, pause = number, source.pause
+        delay = draw(pause, key, ROOT_THINK) / state.factor
+        self.clock.timer(delay, lambda: self._arrive(state, number, user, key, session))
 
-    def _arrive(self, state: SourceState, number: int, user: int, key: int) -> None:
+    def _arrive(self, state: SourceState, number: int, user: int, key: int, session: int = 0) -> None:
         source = state.source
         if source.trace_operations:
             position = source.trace_operations[number]
@@ -529,14 +535,14 @@ class ReferenceEngine:
             position = state.position(uniform(key, ROOT_OPERATION))
         operation = source.mix[position][0]
         series = self.series_index[source.route, operation]
-        root = Root(state.index, number, user, series, operation, self.now)
+        root = Root(state.index, number, user, session, series, operation, self.now)
         root.epoch = self.recorder.start
         self.recorder.arrival(root)
         if source.edge_hits > 0.0 and uniform(key, ROOT_EDGE) < source.edge_hits:
             root.edge = 1
             self.clock.timer(source.rtt, lambda: self.root_ended(root, SERVED))
             return
-        client = mix(state.request_key, user) if source.users else key
+        client = mix(mix(state.request_key, user), session) if source.users else key
         call = ClientCall(
             self,
             operation=operation,
@@ -558,7 +564,7 @@ class ReferenceEngine:
         self.recorder.root_ended(root, status, self.now)
         state = self.sources[root.source]
         if state.source.users:
-            self._think(state, root.user, root.number + 1)
+            self._think(state, root.user, root.number + 1, root.session)
 
     def set_rate_factor(self, source: int, factor: float) -> None:
         state = self.sources[source]

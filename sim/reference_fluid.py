@@ -22,8 +22,18 @@ from sim.program import CFS_PERIOD_S
 class Group:
     """The threads of one pod on its machine, or the transfers of one link or disk."""
 
-    def __init__(self, resource: Resource, weight: float = 1.0, limit: float = math.inf, phase: float = 0.0) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        weight: float = 1.0,
+        limit: float = math.inf,
+        phase: float = 0.0,
+        burst: float = 0.0,
+        on_throttle: Callable[[float, float], None] = lambda now, duration: None,
+    ) -> None:
         self.resource = resource
+        self.burst = burst
+        self.on_throttle = on_throttle
         self.weight = weight
         self.limit = limit
         self.phase = phase
@@ -53,7 +63,7 @@ class Group:
 
     def throttled_until(self, now: float) -> float:
         """Throttled time up to ``now``."""
-        return self.throttled_s - (self.boundary - now if self.throttled else 0.0)
+        return self.throttled_s - (max(self.boundary - now, 0.0) if self.throttled else 0.0)
 
     def next_boundary(self, now: float) -> float:
         """The first period boundary after ``now``."""
@@ -75,9 +85,34 @@ class Group:
             if now < self.boundary:
                 self.budget -= self.rate * elapsed
             else:
-                self.boundary = self.next_boundary(now)
-                self.budget = self.limit * CFS_PERIOD_S - self.rate * (now - (self.boundary - CFS_PERIOD_S))
+                boundary, quota = self.next_boundary(now), self.limit * CFS_PERIOD_S
+                if self.burst > 0.0:
+                    quota = self.refilled(round((boundary - self.boundary) / CFS_PERIOD_S))
+                self.boundary = boundary
+                self.budget = quota - self.rate * (now - (boundary - CFS_PERIOD_S))
         self.touched = now
+
+    def refilled(self, periods: int) -> float:
+        """The budget right after so many refills, the first at ``boundary``, at a steady rate.
+
+        A refill adds the quota to what is left, up to the quota and the burst (kernel/sched/fair.c,
+        __refill_cfs_bandwidth_runtime). What is left grows, or shrinks, by the same amount in every period, so that
+        the bound matters at the end, or at the begin.
+        """
+        quota = self.limit * CFS_PERIOD_S
+        left = self.budget - self.rate * (self.boundary - self.touched)
+        gain, most = quota - self.rate * CFS_PERIOD_S, quota + self.burst
+        if gain >= 0.0:
+            return min(left + quota + (periods - 1) * gain, most)
+        return min(left + quota, most) + (periods - 1) * gain
+
+    def exhaustion_of_burst(self) -> float:
+        """When a budget that lasts beyond the next refill is used up, at a rate above the limit."""
+        need, first = self.rate * CFS_PERIOD_S, self.refilled(1)
+        loss, later = need - self.limit * CFS_PERIOD_S, 0.0
+        if first >= need:
+            later = math.floor((first - need) / loss) + 1.0
+        return self.boundary + later * CFS_PERIOD_S + (first - later * loss) / self.rate
 
     def plan(self) -> None:
         """When the next thread is done or the budget is used up, should nothing change before."""
@@ -91,6 +126,8 @@ class Group:
                 exhaustion = at
             elif self.rate > self.limit:
                 exhaustion = self.boundary + self.limit * CFS_PERIOD_S / self.rate
+                if self.burst > 0.0:
+                    exhaustion = self.exhaustion_of_burst()
         self.due_is_completion = completion <= exhaustion
         self.due = min(completion, exhaustion)
 
@@ -203,14 +240,18 @@ class Resource:
             group.throttled = True
             group.throttled_periods += 1
             group.throttled_s += group.boundary - now
+            group.on_throttle(now, group.boundary - now)
             group.rate = group.speed = 0.0
             group.due = group.boundary
         self.mark_dirty(self)
 
     def _release(self, group: Group, now: float) -> None:
         group.throttled = False
-        group.budget = group.limit * CFS_PERIOD_S
-        group.boundary = group.next_boundary(now)
+        boundary, quota = group.next_boundary(now), group.limit * CFS_PERIOD_S
+        if group.burst > 0.0:
+            quota = min(round((boundary - group.boundary) / CFS_PERIOD_S) * quota, quota + group.burst)
+        group.budget = quota
+        group.boundary = boundary
         group.changed = True
 
     def resolve(self, now: float) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sim.measures import BUCKETS, COARSE_BUCKETS, COARSE_SUB_BUCKETS, EngineMeasures, Exemplar, Hop, bucket_of
+from sim.measures import BUCKETS, COARSE_BUCKETS, COARSE_SUB_BUCKETS, EngineMeasures, Exemplar, Hop, Parts, bucket_of
 from sim.program import Outcome, Program
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class Recorder:
         self.bin_failed = np.zeros((routes, bins), np.int64)
         self.bin_latency = np.zeros((routes, bins, COARSE_BUCKETS), np.int32)
         self.service_sojourn = np.zeros((len(program.services), BUCKETS), np.int64)
+        self.bin_service_queue_s = np.zeros((len(program.services), bins))
+        self.bin_service_busy_s = np.zeros((len(program.services), bins))
+        self.bin_service_throttled_s = np.zeros((len(program.services), bins))
         self.node_cpu_s = np.zeros(len(program.nodes))
         self.bin_node_cpu_s = np.zeros((len(program.nodes), bins))
         self.link_bytes = np.zeros(len(program.links))
@@ -113,6 +117,9 @@ class Recorder:
         elapsed = pod.engine.now - pod.counted
         pod.busy_s += pod.busy * elapsed
         pod.queue_s += len(pod.queue) * elapsed
+        service = pod.station.service
+        self.spread(self.bin_service_busy_s[service], pod.counted, pod.engine.now, pod.busy)
+        self.spread(self.bin_service_queue_s[service], pod.counted, pod.engine.now, len(pod.queue))
         pod.counted = pod.engine.now
 
     def refuse(self, pod: Pod) -> None:
@@ -132,7 +139,14 @@ class Recorder:
         """Add a visit that ends now to the trace of its request."""
         if not visit.root.ended:
             now = visit.engine.now
-            visit.root.hops.append(Hop(visit.pod.slot, visit.operation_index, visit.arrived, started, now))
+            parts = Parts(**visit.parts)
+            visit.root.hops.append(Hop(visit.pod.slot, visit.operation_index, visit.arrived, started, now, parts))
+
+    def throttled(self, pod: Pod, now: float, duration: float) -> None:
+        """The pod is throttled from now on."""
+        index = self.bin_of(now)
+        if index >= 0:
+            self.bin_service_throttled_s[pod.station.service, index] += duration
 
     # ------------------------------------------------------------------------------------------- machines and lines
 
@@ -149,14 +163,18 @@ class Recorder:
         else:
             return
         total[index] += rate * (until - since)
+        self.spread(bins[index], since, until, rate)
+
+    def spread(self, bins: NDArray[np.float64], since: float, until: float, rate: float) -> None:
+        """Book ``rate`` over the bins that lie between two times."""
         width = self.program.bin_width
-        first = int((since - self.start) / width)
-        while since < until and first < self.program.bins:
-            end = min(self.start + (first + 1) * width, until)
+        index = int((since - self.start) / width)
+        while since < until and index < self.program.bins:
+            end = min(self.start + (index + 1) * width, until)
             if end > since:
-                bins[index, first] += rate * (end - since)
+                bins[index] += rate * (end - since)
                 since = end
-            first += 1
+            index += 1
 
     def finish(self, now: float, pods: Sequence[Pod]) -> EngineMeasures:
         """Everything up to ``now``; the accounts of machines and lines must be up to date."""
@@ -193,6 +211,9 @@ class Recorder:
             pod_throttled_periods=np.array([pod.group.throttled_periods for pod in pods], np.int64),
             pod_memory_max=np.array([pod.memory_max for pod in pods], np.float64),
             service_sojourn=self.service_sojourn.copy(),
+            bin_service_queue_s=self.bin_service_queue_s.copy(),
+            bin_service_busy_s=self.bin_service_busy_s.copy(),
+            bin_service_throttled_s=self.bin_service_throttled_s.copy(),
             node_cpu_s=self.node_cpu_s.copy(),
             bin_node_cpu_s=self.bin_node_cpu_s.copy(),
             link_bytes=self.link_bytes.copy(),

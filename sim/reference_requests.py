@@ -120,7 +120,14 @@ class Pod:
     def __init__(self, engine: ReferenceEngine, slot: int, station: PodStation) -> None:
         self.engine, self.slot, self.station = engine, slot, station
         self.state: Literal["up", "draining", "dead", "blackhole"] = "up"
-        self.group = Group(engine.machines[station.node], station.cpu_weight, station.cpu_limit, station.cfs_phase)
+        self.group = Group(
+            engine.machines[station.node],
+            station.cpu_weight,
+            station.cpu_limit,
+            station.cfs_phase,
+            station.cpu_burst,
+            lambda now, duration: engine.recorder.throttled(self, now, duration),
+        )
         self.group.touched = self.group.accounted = engine.now
         if math.isfinite(station.cpu_limit):
             self.group.boundary = self.group.next_boundary(engine.now)
@@ -142,7 +149,7 @@ class Pod:
         self.queue_max = len(self.queue)
         self.memory_max = self.memory() if self.state in ("up", "draining") else 0.0
         group.used, group.throttled_periods = 0.0, 0
-        group.throttled_s = group.boundary - now if group.throttled else 0.0
+        group.throttled_s = max(group.boundary - now, 0.0) if group.throttled else 0.0
 
     def idle_used(self, now: float) -> float:
         """Core-seconds of the load at rest since the last reset."""
@@ -253,6 +260,8 @@ class Visit:
         self.lost = False  # a soft call has failed since the last look-up in a cache
         self.joining: Event | None = None
         self.gone = False
+        self.parts = {"cpu": 0.0, "work": 0.0, "throttled": 0.0, "disk": 0.0, "network": 0.0}
+        self.count_part: Callable[[], None] | None = None  # while an instruction takes its time
 
     def start(self) -> None:
         """A worker is free: begin (after those who are awake already)."""
@@ -289,15 +298,16 @@ class Visit:
             case Cpu():
                 demand = draw(instruction.work, self.key, counter)
                 if demand > 0.0:
-                    yield from self.flow(self.pod.group, demand)
+                    self.parts["work"] += demand / self.pod.group.resource.speed
+                    yield from self.counted("cpu", self.flow(self.pod.group, demand))
             case Wait():
                 yield from self.sleep(draw(instruction.time, self.key, counter))
             case Call():
                 yield from self.calls(instruction, counter)
             case DiskIo():
-                yield from self.disk_io(instruction)
+                yield from self.counted("disk", self.disk_io(instruction))
             case Transfer():
-                yield from self.transfer(instruction, counter)
+                yield from self.counted("network", self.transfer(instruction, counter))
             case Deny():
                 if uniform(self.key, counter) < instruction.probability:
                     self.failed = DENIED
@@ -306,6 +316,24 @@ class Visit:
                     self.failed = RATE_LIMITED
 
     # ------------------------------------------------------------------------------------------- waiting
+
+    def counted(self, part: str, steps: Steps) -> Steps:
+        """Walk through ``steps`` and note what they took, also when they are cut short."""
+        engine, group = self.engine, self.pod.group
+        since, stalled = engine.now, group.throttled_until(engine.now)
+
+        def count() -> None:
+            elapsed = engine.now - since
+            if part == "cpu":
+                stall = group.throttled_until(engine.now) - stalled
+                self.parts["throttled"] += stall
+                elapsed -= stall
+            self.parts[part] += elapsed
+
+        self.count_part = count
+        yield from steps
+        self.count_part = None
+        count()
 
     def sleep(self, delay: float) -> Steps:
         if delay > 0.0:
@@ -468,6 +496,9 @@ class Visit:
         for child in self.children:
             child.abandon(orphan_children)
         self.children = []
+        if self.count_part is not None:
+            self.count_part()
+            self.count_part = None
         if self.process is not None:
             cancel(self.process.target)
         if self.undo is not None:

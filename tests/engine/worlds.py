@@ -129,7 +129,9 @@ def sources(draw: st.DrawFn, operations: int) -> Source:
         cv = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0]))
         return Source("open", 0, mix, rates=rates, segment=2.5, cv=cv, **common)
     if kind == "closed":
-        return Source("users", 1, mix, users=draw(st.integers(1, 4)), think=Draw(0.5, draw(laws), 0.5), **common)
+        session, pause = draw(st.sampled_from([math.inf, 1.0, 3.0])), draw(draws())
+        think, users = Draw(0.5, draw(laws), 0.5), draw(st.integers(1, 4))
+        return Source("users", 1, mix, users=users, think=think, session=session, pause=pause, **common)
     trace = tuple(sorted(draw(st.lists(st.sampled_from([0.0, 0.1, 1.0, 2.0, 5.0]), min_size=1, max_size=8))))
     return Source("trace", 0, mix, trace=trace, **common)
 
@@ -147,6 +149,7 @@ def programs(draw: st.DrawFn) -> Program:
             cpu_weight=draw(st.sampled_from([2.0, 102.0, 1024.0])),
             cpu_limit=draw(st.sampled_from([math.inf, math.inf, 0.2, 0.5, 1.5])),
             cfs_phase=draw(st.sampled_from([0.0, 0.03])),
+            cpu_burst=draw(st.sampled_from([0.0, 0.0, 0.01, 0.02])),
             idle_cores=draw(st.sampled_from([0.0, 0.0, 0.1])),
             memory_base=1e6,
             memory_per_request=1e6,
