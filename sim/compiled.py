@@ -373,9 +373,9 @@ class CompiledEngine:
             bin_service_queue_s=bins[0::3],
             bin_service_busy_s=bins[1::3],
             bin_service_throttled_s=bins[2::3],
-            node_cpu_s=np.array([F[resource + at.R_USED] for resource in machines], np.float64),
+            node_cpu_s=self._resource_use(machines),
             bin_node_cpu_s=self._resource_bins(machines),
-            link_bytes=np.array([F[resource + at.R_USED] for resource in link_resources], np.float64),
+            link_bytes=self._resource_use(link_resources),
             bin_link_bytes=self._resource_bins(link_resources),
             link_busy_s=np.array([F[resource + at.R_BUSY_S] for resource in link_resources], np.float64),
             exemplars=tuple(exemplar for route in layout.routes for exemplar in self._exemplars(route)),
@@ -403,6 +403,10 @@ class CompiledEngine:
         size = self.program.bins * width
         rows = [words[words[route + field] : words[route + field] + size] for route in self.layout.routes]
         return np.array(rows, np.int64).reshape(len(self.layout.routes), size)
+
+    def _resource_use(self, resources: Sequence[int]) -> Floats:
+        outside = np.array([self.memory.F[resource + at.R_USED] for resource in resources], np.float64)
+        return np.asarray(outside + self._resource_bins(resources).sum(axis=1))
 
     def _resource_bins(self, resources: Sequence[int]) -> Floats:
         I, F, bins = self.memory.I, self.memory.F, self.program.bins

@@ -45,7 +45,8 @@ FINE_PER_COARSE = np.int64((measures.SUB_BUCKETS // measures.COARSE_SUB_BUCKETS)
 CONSTANT, EXPONENTIAL, UNIFORM = randomness.CONSTANT, randomness.EXPONENTIAL, randomness.UNIFORM
 ERLANG, LOGNORMAL = randomness.ERLANG, randomness.LOGNORMAL
 TO_UNIT = randomness.TO_UNIT
-LAYERS, TAIL = np.array(randomness.ZIGGURAT), randomness.ZIGGURAT_TAIL
+EDGES, TAIL = np.array(randomness.ZIGGURAT), randomness.ZIGGURAT_TAIL
+WIDTHS, WITHIN = np.array(randomness.ZIGGURAT_WIDTH), np.array(randomness.ZIGGURAT_WITHIN)
 ROOT_OPERATION, ROOT_EDGE = np.int64(randomness.ROOT_OPERATION), np.int64(randomness.ROOT_EDGE)
 ROOT_CALL, ROOT_THINK = np.int64(randomness.ROOT_CALL), np.int64(randomness.ROOT_THINK)
 ROOT_SESSION = np.int64(randomness.ROOT_SESSION)
@@ -146,27 +147,27 @@ else:
         return np.float64(np.int64(_bits(key, counter) >> _S11)) * TO_UNIT
 
     @compiled
-    def outside_of_layers(bits, x):
-        """The rest of ``sim.randomness.standard_exponential`` when its first try does not lie within a layer."""
-        key, tries, layer = np.int64(bits), 0, np.int64(bits & _BYTE)
-        while x >= LAYERS[layer + 1]:
+    def outside_of_layers(bits):
+        """``sim.randomness.standard_exponential`` when the first try does not surely lie under the curve."""
+        key, tries = np.int64(bits), 0
+        place, layer = np.int64(bits >> _S11), np.int64(bits & _BYTE)
+        while place >= WITHIN[layer]:
             if layer == 0:
                 return TAIL - math.log(1.0 - uniform(key, tries))
-            low, high = math.exp(-LAYERS[layer]), math.exp(-LAYERS[layer + 1])
-            if low + (high - low) * uniform(key, tries) < math.exp(-x):
+            low, high = math.exp(-EDGES[layer]), math.exp(-EDGES[layer + 1])
+            if low + (high - low) * uniform(key, tries) < math.exp(-place * WIDTHS[layer]):
                 break
             bits = _bits(key, tries + 1)
-            layer, tries = np.int64(bits & _BYTE), tries + 2
-            x = np.float64(np.int64(bits >> _S11)) * TO_UNIT * LAYERS[layer]
-        return x
+            tries += 2
+            place, layer = np.int64(bits >> _S11), np.int64(bits & _BYTE)
+        return place * WIDTHS[layer]
 
     @compiled
     def exponential(key, counter):
         """Of mean 1: see ``sim.randomness.standard_exponential``."""
         bits = _bits(key, counter)
-        layer = np.int64(bits & _BYTE)
-        x = np.float64(np.int64(bits >> _S11)) * TO_UNIT * LAYERS[layer]
-        return x if x < LAYERS[layer + 1] else outside_of_layers(bits, x)
+        place, layer = np.int64(bits >> _S11), np.int64(bits & _BYTE)
+        return place * WIDTHS[layer] if place < WITHIN[layer] else outside_of_layers(bits)
 
 
 @compiled
@@ -430,10 +431,11 @@ def take_thread(I, F, group, visit):
 
 @compiled
 def spread(I, F, resource, since, now, rate):
-    """Book use over several bins, and remember the bin of the last moment."""
+    """Book use over several bins and what is outside of them, and remember where the last moment belongs."""
     bins, start, width = I[resource + R_BINS], F[H_START], F[H_BIN_WIDTH]
+    count = I[H_BINS] if bins else NOTHING
     at = int((since - start) / width)
-    while since < now and at < I[H_BINS]:
+    while since < now and at < count:
         end = start + (at + 1) * width
         if end > now:
             end = now
@@ -441,10 +443,12 @@ def spread(I, F, resource, since, now, rate):
             F[bins + at] += rate * (end - since)
             since = end
         at += 1
+    if since < now:
+        F[resource + R_USED] += rate * (now - since)
     at = int((now - start) / width)
     F[resource + R_BIN_BEGIN] = now
     F[resource + R_BIN_END] = start + (at + 0.999) * width
-    I[resource + R_BIN] = bins + at if at < I[H_BINS] else NOTHING
+    I[resource + R_BIN] = bins + at if at < count else resource + R_USED
 
 
 @compiled
@@ -464,11 +468,9 @@ def account(I, F, group, now):
         return
     used = rate * (now - since)
     F[group + G_USED] += used
-    F[resource + R_USED] += used
     if since >= F[resource + R_BIN_BEGIN] and now < F[resource + R_BIN_END]:
-        if I[resource + R_BIN]:
-            F[I[resource + R_BIN]] += used
-    elif I[resource + R_BINS]:
+        F[I[resource + R_BIN]] += used
+    else:
         spread(I, F, resource, since, now, rate)
 
 
@@ -658,69 +660,85 @@ def unhold_cores(I, F, group, cores, now):
 
 @compiled
 def share_out(I, F, resource, weight):
-    """Weighted max-min fairness when the cores are contended: sets G_SATISFIED, returns the level."""
+    """Weighted max-min fairness when the cores are contended: what a group gets per weight, unless it needs less."""
     groups, count = I[resource + R_LIST], I[resource + R_COUNT]
     room, level = F[resource + R_CAPACITY], 0.0
     found = True
-    while found:
+    while found and weight > 0.0:
         found = False
-        level = room / weight if weight > 0.0 else 0.0
+        level = max(level, room / weight)
         for position in range(count):
             group = I[groups + position]
-            if I[group + G_THROTTLED] or I[group + G_SATISFIED]:
-                continue
-            if F[group + G_LOAD] <= F[group + G_WEIGHT] * level:
-                I[group + G_SATISFIED] = 1
-                room -= F[group + G_LOAD]
-                weight -= F[group + G_WEIGHT]
-                found = True
+            load, share = F[group + G_LOAD], F[group + G_WEIGHT]
+            fits = (I[group + G_SATISFIED] == 0) & (load <= share * level)
+            I[group + G_SATISFIED] |= fits
+            room -= load if fits else 0.0
+            weight -= share if fits else 0.0
+            found |= fits
     return level
+
+
+@compiled
+def plan_anew(I, F, resource, group, rate, now):
+    """From now on the group gets this rate: when will something happen?"""
+    touch(I, F, group, now)
+    F[group + G_RATE] = rate
+    load, speed = F[group + G_LOAD], F[resource + R_SPEED]
+    F[group + G_SPEED] = speed if rate == load else speed * (rate / load)
+    I[group + G_CHANGED] = 0
+    return plan(I, F, group)
+
+
+@compiled
+def resolve_machine(I, F, resource, now):
+    """Share the cores of a machine: no thread more than one, pods by weight when they are contended."""
+    groups, count = I[resource + R_LIST], I[resource + R_COUNT]
+    total, weight, level = 0.0, 0.0, INF
+    for position in range(count):
+        group = I[groups + position]
+        throttled = I[group + G_THROTTLED]
+        I[group + G_SATISFIED] = throttled
+        total += 0.0 if throttled else F[group + G_LOAD]
+        weight += 0.0 if throttled else F[group + G_WEIGHT]
+    if total > F[resource + R_CAPACITY]:
+        level = share_out(I, F, resource, weight)
+    due, due_group = INF, NOTHING
+    for position in range(count):
+        group = I[groups + position]
+        group_due = F[group + G_DUE]
+        if not I[group + G_THROTTLED]:
+            rate = min(F[group + G_LOAD], F[group + G_WEIGHT] * level)
+            if rate != F[group + G_RATE] or I[group + G_CHANGED]:
+                group_due = plan_anew(I, F, resource, group, rate, now)
+        sooner = group_due < due
+        due = group_due if sooner else due
+        due_group = group if sooner else due_group
+    I[resource + R_DUE_GROUP] = due_group
+    return due
+
+
+@compiled
+def resolve_line(I, F, resource, now):
+    """All transfers of a link or a disk share what streams leave."""
+    group = I[resource + R_MAIN_GROUP]
+    I[resource + R_DUE_GROUP] = group
+    if I[resource + R_COUNT] == 0:
+        return INF
+    rate = max(F[resource + R_CAPACITY] - F[resource + R_HELD], 0.0)
+    if rate != F[group + G_RATE] or I[group + G_CHANGED]:
+        return plan_anew(I, F, resource, group, rate, now)
+    return F[group + G_DUE]
 
 
 @compiled
 def resolve(I, F, resource, now):
     """Share the capacity of a resource and find its next event."""
     I[resource + R_DIRTY] = 0
-    groups, count = I[resource + R_LIST], I[resource + R_COUNT]
-    shares = I[resource + R_SHARES]
-    total, weight, level = 0.0, 0.0, 0.0
-    contended = False
-    if shares:
-        for position in range(count):
-            group = I[groups + position]
-            I[group + G_SATISFIED] = 0
-            if not I[group + G_THROTTLED]:
-                total += F[group + G_LOAD]
-                weight += F[group + G_WEIGHT]
-        contended = total > F[resource + R_CAPACITY]
-        if contended:
-            level = share_out(I, F, resource, weight)
-    due, due_group = INF, NOTHING
-    for position in range(count):
-        group = I[groups + position]
-        group_due = F[group + G_DUE]
-        if not I[group + G_THROTTLED]:
-            if not shares:
-                rate = F[resource + R_CAPACITY] - F[resource + R_HELD]
-                if rate < 0.0:
-                    rate = 0.0
-            elif contended and not I[group + G_SATISFIED]:
-                rate = F[group + G_WEIGHT] * level
-            else:
-                rate = F[group + G_LOAD]
-            if rate != F[group + G_RATE] or I[group + G_CHANGED]:
-                touch(I, F, group, now)
-                F[group + G_RATE] = rate
-                load = F[group + G_LOAD]
-                F[group + G_SPEED] = F[resource + R_SPEED] if rate == load else F[resource + R_SPEED] * (rate / load)
-                group_due = plan(I, F, group)
-                I[group + G_CHANGED] = 0
-        if group_due < due:
-            due, due_group = group_due, group
-    I[resource + R_DUE_GROUP] = due_group
-    if due < now:
-        due = now
-    set_due(I, F, I[resource + R_ORDER], due)
+    if I[resource + R_SHARES]:
+        due = resolve_machine(I, F, resource, now)
+    else:
+        due = resolve_line(I, F, resource, now)
+    set_due(I, F, I[resource + R_ORDER], max(due, now))
 
 
 @compiled
@@ -745,23 +763,37 @@ def set_due(I, F, order, due):
 
 
 @compiled
+def end_thread(I, F, group, visit):
+    """The work of the thread that ends first is done."""
+    take_thread(I, F, group, visit)
+    F[group + G_LOAD] -= 1.0
+    I[visit + V_STATE] = READY
+
+
+@compiled
 def fire(I, F, resource, now):
-    """The event of a resource: threads are done, a budget is used up, or a period begins."""
-    group = I[resource + R_DUE_GROUP]
+    """The event of a resource: threads are done, a budget is used up, or a period begins.
+
+    Returns the visit whose work is done if it is the only one: nobody else is awake, so it goes on at once.
+    """
+    group, only = I[resource + R_DUE_GROUP], NOTHING
     touch(I, F, group, now)
     if I[group + G_THROTTLED]:
         release_throttle(I, F, group, now)
     elif F[group + G_COMPLETION] <= F[group + G_DUE]:
-        tag = F[I[group + G_HEAP] + V_TAG]
+        only = I[group + G_HEAP]
+        tag = F[only + V_TAG]
         F[group + G_VIRTUAL] = tag
-        while I[group + G_HEAP] and F[I[group + G_HEAP] + V_TAG] <= tag:
-            visit = I[group + G_HEAP]
-            take_thread(I, F, group, visit)
-            F[group + G_LOAD] -= 1.0
-            I[visit + V_STATE] = READY
-            wake(I, F, visit)
+        end_thread(I, F, group, only)
+        if I[group + G_HEAP] and F[I[group + G_HEAP] + V_TAG] <= tag:
+            wake(I, F, only)
+            only = NOTHING
+            while I[group + G_HEAP] and F[I[group + G_HEAP] + V_TAG] <= tag:
+                visit = I[group + G_HEAP]
+                end_thread(I, F, group, visit)
+                wake(I, F, visit)
         settle_group(I, F, group)
-        return
+        return only
     else:
         F[group + G_BUDGET] = 0.0
         I[group + G_THROTTLED] = 1
@@ -774,6 +806,7 @@ def fire(I, F, resource, now):
         F[group + G_SPEED] = 0.0
         F[group + G_DUE] = F[group + G_BOUNDARY]
     mark_dirty(I, F, resource)
+    return only
 
 
 # ------------------------------------------------------------------------------------------------- measures
@@ -2120,7 +2153,7 @@ def run_until(I, F, until):
                 if lacks_room(I, F):
                     return GROW
                 F[H_NOW] = due
-                fire(I, F, I[I[H_RESOURCES] + I[H_WINNER]], due)
+                visit = fire(I, F, I[I[H_RESOURCES] + I[H_WINNER]], due)
         if visit:
             run(I, F, visit)
 

@@ -162,12 +162,12 @@ POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
     R_DUE_GROUP,  # @
     R_DIRTY,
     R_ORDER,
-    R_USED,  # f
+    R_USED,  # f, outside of the bins
     R_BUSY_S,  # f
     R_BINS,  # @ of floats, 0: none
     R_BIN_BEGIN,  # f, the moments whose bin is known
     R_BIN_END,  # f
-    R_BIN,  # @ of that bin, 0: outside
+    R_BIN,  # @ of that bin, or of R_USED
     R_MAIN_GROUP,  # @ the background load of a machine, the transfers of a line
     RESOURCE,
 ) = numbers(18)

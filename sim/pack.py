@@ -158,7 +158,7 @@ def pack_program(memory: Memory, program: Program, seed: int, replication: int, 
     series = dict(zip(program.series(), places.series, strict=True))
     for index, source in enumerate(program.sources):
         places.sources.append(_source(memory, places, series, source, index, key))
-    memory.make_room(64)
+    memory.make_room(500)
     return places
 
 

@@ -14,6 +14,7 @@ one multiplication. The compiled kernel has the same arithmetic on ``uint64``.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from sim.program import Draw
 
@@ -68,23 +69,24 @@ def _ziggurat() -> tuple[float, ...]:
 
 
 ZIGGURAT = _ziggurat()
+ZIGGURAT_WIDTH = tuple(edge * TO_UNIT for edge in ZIGGURAT)
+"""Edges for 53 bits taken as a whole number."""
+ZIGGURAT_WITHIN = tuple(int(after / edge * 2.0**53) for edge, after in pairwise(ZIGGURAT))
+"""Below so many of 2^53 a point of the layer lies under the curve, whatever its height."""
 
 
 def standard_exponential(bits: int) -> float:
     """An exponential value of mean 1 from 64 mixed bits, which are the key of all further draws that it takes."""
-    layer, tries = bits & 0xFF, 0
-    x = (bits >> 11) * TO_UNIT * ZIGGURAT[layer]
-    key = bits
-    while x >= ZIGGURAT[layer + 1]:
+    key, tries = bits, 0
+    while bits >> 11 >= ZIGGURAT_WITHIN[layer := bits & 0xFF]:
         if layer == 0:
             return ZIGGURAT_TAIL - math.log(1.0 - uniform(key, tries))
         low, high = math.exp(-ZIGGURAT[layer]), math.exp(-ZIGGURAT[layer + 1])
-        if low + (high - low) * uniform(key, tries) < math.exp(-x):
+        if low + (high - low) * uniform(key, tries) < math.exp(-(bits >> 11) * ZIGGURAT_WIDTH[layer]):
             break
         bits = mix(key, tries + 1)
-        layer, tries = bits & 0xFF, tries + 2
-        x = (bits >> 11) * TO_UNIT * ZIGGURAT[layer]
-    return x
+        tries += 2
+    return (bits >> 11) * ZIGGURAT_WIDTH[bits & 0xFF]
 
 
 def run_key(seed: int, replication: int) -> int:

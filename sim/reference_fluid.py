@@ -281,18 +281,17 @@ class Resource:
             total += group.load
         if total <= self.capacity:
             return [(group, group.load) for group in running]
-        room, weight = self.capacity, 0.0
+        room, level, weight = self.capacity, 0.0, 0.0
         for group in running:
             weight += group.weight
-        satisfied: set[int] = set()
-        found = True
-        while found:
+        waiting, found = running, True
+        while found and weight > 0.0:
+            level = max(level, room / weight)
             found = False
-            level = room / weight if weight > 0.0 else 0.0
-            for group in running:
-                if id(group) not in satisfied and group.load <= group.weight * level:
-                    satisfied.add(id(group))
+            for group in list(waiting):
+                if group.load <= group.weight * level:
+                    waiting = [other for other in waiting if other is not group]
                     room -= group.load
                     weight -= group.weight
                     found = True
-        return [(group, group.load if id(group) in satisfied else group.weight * level) for group in running]
+        return [(group, min(group.load, group.weight * level)) for group in running]
