@@ -65,6 +65,25 @@ def test_throttling_by_hand(
 
 
 @pytest.mark.parametrize("kind", ["compiled", "reference"])
+@pytest.mark.parametrize(
+    ("limit", "burst", "arrival", "demand", "expected"),
+    [
+        (0.5, 0.05, 0.0, 0.090, 0.140),  # nothing was left over yet: 50 ms, throttled to 100 ms, 40 ms
+        (0.5, 0.05, 1.0, 0.090, 1.090),  # an idle period left 50 ms: no throttling
+        (0.5, 0.02, 1.0, 0.090, 1.120),  # 20 ms of them may be taken over: 70 ms, then 20 ms
+        (0.5, 0.05, 1.0, 0.990, 2.840),  # 100 ms in the first period, then 50 ms in each of 17, 40 ms
+        (0.75, 0.06, 1.0, 0.400, 1.440),  # 135, 110, 85 and 75 ms to spend: 100, 100, 85, 75 and 40 ms are done
+    ],
+)
+def test_a_burst_spends_what_earlier_periods_left_over(
+    kind: str, limit: float, burst: float, arrival: float, demand: float, expected: float
+) -> None:
+    assert ends([(0, arrival, demand)], [{"cpu_limit": limit, "cpu_burst": burst}], kind=kind) == pytest.approx(
+        [expected], abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("kind", ["compiled", "reference"])
 def test_weights_matter_only_while_the_cores_are_contended(kind: str) -> None:
     pods = [{"cpu_weight": 768.0}, {"cpu_weight": 256.0}]
     # One core, 3 : 1. The first ends at 4/3 s; the second has done 1/3 and then has the core alone.
@@ -129,7 +148,9 @@ def naive(jobs: list[Job], pods: list[dict[str, Any]], cores: float, speed: floa
             threads.remove(thread)
         if now >= (period + 1) * 0.1 - 1e-12:
             period += 1
-            budget = [pod["cpu_limit"] * 0.1 for pod in pods]
+            quotas = [pod["cpu_limit"] * 0.1 for pod in pods]
+            bounds = [quota + pod.get("cpu_burst", 0.0) for quota, pod in zip(quotas, pods, strict=True)]
+            budget = [min(b + q, most) for b, q, most in zip(budget, quotas, bounds, strict=True)]
         while waiting and jobs[waiting[0]][1] <= now + 1e-12:
             index = waiting.pop(0)
             threads.append(Thread(jobs[index][0], index, jobs[index][2]))
@@ -147,6 +168,8 @@ def test_random_jobs_end_when_the_naive_simulation_says(seed: int) -> None:
         }
         for _ in range(count)
     ]
+    for pod in pods[::2]:
+        pod["cpu_burst"] = 0.1 * min(pod["cpu_limit"], 2.0) * float(generator.choice([0.0, 0.3, 1.0]))
     jobs = [
         (int(generator.integers(count)), float(generator.uniform(0.0, 1.0)), float(generator.exponential(0.1)))
         for _ in range(20)

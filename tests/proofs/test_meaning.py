@@ -11,6 +11,7 @@ import pytest
 
 from sim.compiled import CompiledEngine
 from sim.engine import Notice
+from sim.measures import Parts
 from sim.program import (
     LANDING,
     POOL_OF_POD,
@@ -18,6 +19,8 @@ from sim.program import (
     Call,
     Cpu,
     Deny,
+    Disk,
+    DiskIo,
     Draw,
     Hold,
     Instruction,
@@ -423,6 +426,97 @@ def test_a_sticky_client_stays_and_moves_only_when_its_pod_goes(kind: str) -> No
     after = engine.measures().pod_visits.tolist()
     assert after[home] == 10
     assert sorted(after) == [0, 10, 10]
+
+
+@BOTH
+def test_a_session_of_one_request_makes_every_request_a_new_client_after_the_pause(kind: str) -> None:
+    users = Source(
+        "users",
+        0,
+        ((0, 1.0),),
+        users=1,
+        think=seconds(1.0),
+        session=1.0,
+        pause=seconds(3.0),
+        policy=Policy(sticky=True),
+    )
+    engine = make(balanced(Policy(), (0.0,), pods=3, sources=(users,)), kind)
+    engine.advance(1.0 + 3.0 * 59 + 0.5)
+    visits = engine.measures().pod_visits.tolist()
+    assert sum(visits) == 60  # the first after a thought, then one every three seconds
+    assert min(visits) >= 10  # sticky to nobody for long
+
+
+def test_sessions_of_four_requests_end_every_fourth_time_in_the_mean() -> None:
+    users = Source("users", 0, ((0, 1.0),), users=50, think=seconds(1.0), session=4.0, pause=seconds(9.0))
+    engine = make(world((), sources=(users,)), "compiled")
+    engine.advance(30_000.0)
+    # A request takes no time; three of four pauses are thoughts: (3 x 1 s + 9 s) / 4 = 3 s in the mean.
+    assert int(engine.measures().outcomes.sum()) == pytest.approx(50 * 30_000 / 3.0, rel=0.01)
+
+
+# ------------------------------------------------------------------------------------------------- where time goes
+
+
+@BOTH
+def test_a_slow_request_says_how_long_it_computed_waited_for_a_core_was_throttled_and_used_disk_and_network(
+    kind: str,
+) -> None:
+    # 80 ms of work under 500m: 50 ms, throttled for 50 ms, 30 ms. 20 ms + 10 ms of disk. 100 ms + 500 ms of network.
+    plan: tuple[Instruction, ...] = (
+        Cpu(seconds(0.08)),
+        DiskIo(read_bytes=1e6, ops=1.0, disk=0),
+        Transfer(seconds(5e5), 0),
+        Wait(seconds(0.2)),
+        Cpu(seconds(0.02)),
+    )
+    program = world(
+        plan,
+        pods=(PodStation("pod", 0, 0, cpu_limit=0.5),),
+        disks=(Disk("disk", 1e8, 1e8, op_latency=0.02, fsync=0.0),),
+        links=(Link("line", 1e6, rtt=0.1),),
+    )
+    (exemplar,) = ran(program, kind).measures().exemplars
+    (hop,) = exemplar.hops
+    expected = Parts(cpu=0.1, work=0.1, throttled=0.05, disk=0.03, network=0.6)
+    assert vars(hop.parts) == pytest.approx(vars(expected))
+    assert exemplar.latency == pytest.approx(0.1 + 0.05 + 0.03 + 0.6 + 0.2)
+
+
+@BOTH
+def test_two_requests_on_one_core_wait_for_it_half_of_the_time(kind: str) -> None:
+    program = world((Cpu(seconds(0.3)),), times=(0.0, 0.0), nodes=(Node("node", 1.0, speed=2.0),))
+    for exemplar in ran(program, kind).measures().exemplars:
+        parts = exemplar.hops[0].parts
+        assert (parts.cpu, parts.work) == (pytest.approx(0.3), pytest.approx(0.15))
+
+
+@BOTH
+def test_a_request_that_is_given_up_says_where_its_time_went_until_then(kind: str) -> None:
+    # Throttled from 50 to 100 ms; the client gives up at 120 ms.
+    pods = (PodStation("pod", 0, 0, cpu_limit=0.5),)
+    program = world((Cpu(seconds(1.0)),), policy=Policy(timeout=0.12), pods=pods)
+    (exemplar,) = ran(program, kind).measures().exemplars
+    parts = exemplar.hops[0].parts
+    assert (parts.cpu, parts.throttled) == (pytest.approx(0.07), pytest.approx(0.05))
+
+
+@BOTH
+def test_queues_workers_and_throttling_are_known_bin_by_bin(kind: str) -> None:
+    # One worker, three requests of 90 ms of work under 500m: throttled in the second half of every period.
+    program = world(
+        (Cpu(seconds(0.09)),),
+        times=(0.0, 0.0, 0.05),
+        pods=(PodStation("pod", 0, 0, workers=1, cpu_limit=0.5),),
+        bins=4,
+        bin_width=0.1,
+    )
+    measures = ran(program, kind, 1.0).measures()
+    # They end at 0.14, 0.33 and 0.52 s: two wait until 0.14 (one of them from 0.05 on), one until 0.33.
+    assert measures.bin_service_queue_s[0].tolist() == pytest.approx([0.15, 0.14, 0.1, 0.03])
+    assert measures.bin_service_busy_s[0].tolist() == pytest.approx([0.1] * 4)
+    assert measures.bin_service_throttled_s[0].tolist() == pytest.approx([0.05] * 4)
+    assert measures.pod_queue_s[0] == pytest.approx(0.42)
 
 
 # ------------------------------------------------------------------------------------------------- caches
