@@ -297,7 +297,22 @@ def _series(study: Study, results: Results) -> Iterable[Series]:
             yield Series(
                 "links", link.name, "ratio", edges, tuple(float(v) / whole for v in merged.bin_link_bytes[index])
             )
+    yield from _queue_series(study, merged, edges)
     yield from _quota_series(results, length)
+
+
+QUEUED = 0.5
+"""Mean number of waiting requests in a stretch of time from which on a queue is drawn."""
+
+
+def _queue_series(study: Study, merged: EngineMeasures, edges: Sequence[float]) -> Iterable[Series]:
+    """How many requests waited for a worker of each workload, mean over its pods, the stretch and the replications."""
+    names = {index: name for name, index in study.compiled.services.items() if name in study.compiled.stations}
+    width = merged.program.bin_width * merged.replications
+    for index, name in names.items():
+        waiting = merged.bin_service_queue_s[index] / width
+        if waiting.max(initial=0.0) >= QUEUED:
+            yield Series("queues", name, "number", tuple(edges), tuple(waiting.tolist()))
 
 
 def _rate(chart: str, route: str, bins: NDArray[np.int64], merged: EngineMeasures) -> Series:

@@ -97,7 +97,7 @@ SECTIONS: tuple[Section, ...] = (
         "How busy workers, queues, CPU limits and links were, and how long CFS held pods back.",
         "No station took a request.",
         tables=("stations", "links"),
-        charts=("links",),
+        charts=("queues", "links"),
     ),
     Section(
         "quotas",
@@ -198,6 +198,7 @@ CHARTS: dict[str, str] = {
     "requests": "Requests per second",
     "unsuccessful": "Requests per second that failed or were turned away",
     "links": "Use of links over time",
+    "queues": "Requests waiting for a worker",
     "node-cpu": "CPU use per node",
     "node-memory": "Memory use per node",
     "quota": "Quota use over time",

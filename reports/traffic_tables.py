@@ -10,7 +10,7 @@ from reports.document import Cell, Table
 from reports.formats import duration, ratio
 from sim.findings import Evidence
 from sim.precision import precisions
-from sim.slowest import SlowRequest, slowest_requests
+from sim.slowest import SlowRequest, StationTime, slowest_requests
 from sim.station_use import link_uses, station_uses
 from sim.statistics import samples_needed
 from sim.warm_up import PILOTS, WarmUp
@@ -31,7 +31,7 @@ def slowest_table(evidence: Evidence, seen: Mapping[str, Seen]) -> Table:
             item.outcome.label,
             path_of(item, owners),
             item.queue_s,
-            item.work_s,
+            *vars(item.work).values(),
             item.outside_s,
             item.attempts,
             item.at_s,
@@ -52,16 +52,33 @@ def path_of(item: SlowRequest, owners: Mapping[str, str]) -> str:
     Those with less than ``LITTLE`` of the latency are taken together.
     """
     parts = []
-    long = [one for one in item.stations if one.queue_s + one.work_s >= LITTLE * item.latency_s]
-    for station in sorted(long, key=lambda one: -(one.queue_s + one.work_s)):
+    long = [one for one in item.stations if one.queue_s + one.work.total >= LITTLE * item.latency_s]
+    for station in sorted(long, key=lambda one: -(one.queue_s + one.work.total)):
         times = f" ×{station.visits}" if station.visits > 1 else ""
-        queued = f" (and {duration(station.queue_s)} in its queue)" if station.queue_s > 0 else ""
-        parts.append(f"{owners.get(station.pod, station.pod)}{times} {duration(station.work_s)}{queued}")
-    rest = sum(one.queue_s + one.work_s for one in item.stations if one not in long)
+        parts.append(f"{owners.get(station.pod, station.pod)}{times} {_spent(station)}")
+    rest = sum(one.queue_s + one.work.total for one in item.stations if one not in long)
     if rest:
         others = len(item.stations) - len(long)
         parts.append(f"{others} other{'s' if others > 1 else ''} {duration(rest)}")
     return ", ".join([*parts, f"outside {duration(item.outside_s)}"])
+
+
+PART_WORDS = {
+    "core_s": "waiting for a core",
+    "throttled_s": "throttled",
+    "disk_s": "disk",
+    "network_s": "network",
+}
+
+
+def _spent(station: StationTime) -> str:
+    """The time at a station, with what was not plain work and more than a tenth of it."""
+    whole = station.work.total
+    found = [(getattr(station.work, name), words) for name, words in PART_WORDS.items()]
+    words = [f"{duration(value)} {word}" for value, word in sorted(found, reverse=True) if value > whole / 10]
+    queued = [f"and {duration(station.queue_s)} in its queue"] if station.queue_s > 0 else []
+    notes = ", ".join([*words, *queued])
+    return f"{duration(whole)} ({notes})" if notes else duration(whole)
 
 
 def stations_table(evidence: Evidence, sight: Sight) -> Table:

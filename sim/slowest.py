@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from sim.measures import Exemplar, Hop
+from sim.measures import Exemplar, Hop, Parts
 from sim.program import Outcome
 from sim.study import Results, Study
 
@@ -16,16 +15,41 @@ PER_ROUTE = 3
 
 
 @dataclass(frozen=True)
+class Shares:
+    """Where time on a worker went, in seconds.
+
+    ``cpu_s``: work, as long as it takes alone. ``core_s``: runnable, without a core or with part of one.
+    ``throttled_s``: held back by CFS bandwidth control. ``disk_s``, ``network_s``: in queues and transfers.
+    ``other_s``: what needs no modelled resource (external services, round trips, streams).
+    """
+
+    cpu_s: float = 0.0
+    core_s: float = 0.0
+    throttled_s: float = 0.0
+    disk_s: float = 0.0
+    network_s: float = 0.0
+    other_s: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return float(sum(vars(self).values()))
+
+    def __add__(self, other: Shares) -> Shares:
+        return Shares(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
 class StationTime:
     """What one pod contributed to a latency (seconds), not counting what it waited for other pods.
 
-    ``queue_s``: in its listen queue. ``work_s``: on a worker: CPU, held back by CFS, disk, transfers, round trips.
+    ``queue_s``: in its listen queue. ``work``: on a worker.
     """
 
     pod: str
     visits: int
     queue_s: float
-    work_s: float
+    work: Shares
 
 
 @dataclass(frozen=True)
@@ -52,9 +76,9 @@ class SlowRequest:
         return sum(station.queue_s for station in self.stations)
 
     @property
-    def work_s(self) -> float:
+    def work(self) -> Shares:
         """Time on workers."""
-        return sum(station.work_s for station in self.stations)
+        return sum((station.work for station in self.stations), Shares())
 
 
 def slowest_requests(study: Study, results: Results) -> list[SlowRequest]:
@@ -94,19 +118,42 @@ def breakdown(exemplar: Exemplar, names: Sequence[str]) -> tuple[float, tuple[St
         {begin, end, *(t for hop in hops for t in (hop.arrived, hop.started, hop.ended) if begin < t < end)}
     )
     outside = 0.0
-    queue = dict.fromkeys((hop.pod for hop in hops), 0.0)
-    work = dict(queue)
+    queue, work = [0.0] * len(hops), [0.0] * len(hops)
     for start, stop in pairwise(instants):
         deepest = _under_way(hops, start, stop)
         if deepest is None:
             outside += stop - start
-        elif stop <= deepest.started:
-            queue[deepest.pod] += stop - start
         else:
-            work[deepest.pod] += stop - start
-    visits = Counter(hop.pod for hop in hops)
-    return outside, tuple(StationTime(names[pod], visits[pod], queue[pod], work[pod]) for pod in queue)
+            (queue if stop <= hops[deepest].started else work)[deepest] += stop - start
+    stations: dict[int, StationTime] = {}
+    for number, hop in enumerate(hops):
+        earlier = stations.get(hop.pod, StationTime(names[hop.pod], 0, 0.0, Shares()))
+        spent = earlier.work + shares_of(hop.parts, work[number])
+        stations[hop.pod] = replace(
+            earlier, visits=earlier.visits + 1, queue_s=earlier.queue_s + queue[number], work=spent
+        )
+    return outside, tuple(stations.values())
 
 
-def _under_way(hops: Sequence[Hop], start: float, stop: float) -> Hop | None:
-    return next((hop for hop in reversed(hops) if hop.arrived <= start and stop <= hop.ended), None)
+def shares_of(parts: Parts, whole: float) -> Shares:
+    """A visit's time on its worker, ``whole`` of which counts for the request.
+
+    More was measured than counts when a visit went on beside one that it did not wait for: then each part counts less.
+    """
+    measured = parts.cpu + parts.throttled + parts.disk + parts.network
+    share = min(whole / measured, 1.0) if measured > 0.0 else 0.0
+    work = min(parts.work, parts.cpu)
+    return Shares(
+        cpu_s=share * work,
+        core_s=share * (parts.cpu - work),
+        throttled_s=share * parts.throttled,
+        disk_s=share * parts.disk,
+        network_s=share * parts.network,
+        other_s=max(whole - share * measured, 0.0),
+    )
+
+
+def _under_way(hops: Sequence[Hop], start: float, stop: float) -> int | None:
+    """The number of the visit that began last of those under way."""
+    found = (number for number in reversed(range(len(hops))) if hops[number].arrived <= start)
+    return next((number for number in found if stop <= hops[number].ended), None)

@@ -6,9 +6,9 @@ import pytest
 from study_runs import short, short_report
 
 from reports.traffic_tables import path_of
-from sim.measures import Exemplar, Hop
+from sim.measures import Exemplar, Hop, Parts
 from sim.program import Outcome
-from sim.slowest import SlowRequest, StationTime, breakdown, slowest_requests
+from sim.slowest import Shares, SlowRequest, StationTime, breakdown, shares_of, slowest_requests
 
 NAMES = ("proxy", "app", "database")
 
@@ -19,7 +19,7 @@ def exemplar(*hops: Hop, latency: float = 10.0) -> Exemplar:
 
 def times(*hops: Hop, latency: float = 10.0) -> tuple[float, dict[str, tuple[int, float, float]]]:
     outside, stations = breakdown(exemplar(*hops, latency=latency), NAMES)
-    return outside, {one.pod: (one.visits, one.queue_s, one.work_s) for one in stations}
+    return outside, {one.pod: (one.visits, one.queue_s, one.work.total) for one in stations}
 
 
 def test_time_in_a_callee_is_not_counted_for_its_caller() -> None:
@@ -47,15 +47,27 @@ def test_a_request_that_no_pod_finished_was_outside_all_the_time() -> None:
     assert times(latency=30.0) == (30.0, {})
 
 
+def test_what_a_visit_measured_of_its_time_is_told_and_the_rest_is_other() -> None:
+    parts = Parts(cpu=3.0, work=1.0, throttled=2.0, disk=0.5, network=0.25)
+    assert shares_of(parts, 7.0) == Shares(1.0, 2.0, 2.0, 0.5, 0.25, 1.25)
+
+
+def test_a_visit_that_went_on_beside_others_counts_no_more_than_it_added() -> None:
+    found = shares_of(Parts(cpu=3.0, work=3.0, disk=1.0), 2.0)
+    assert found == Shares(cpu_s=1.5, disk_s=0.5)
+    assert shares_of(Parts(), 0.0) == Shares()
+
+
 def test_the_path_names_the_longest_station_first_and_takes_the_short_ones_together() -> None:
     stations = (
-        StationTime("proxy", 1, 0.0, 0.1),
-        StationTime("app", 2, 0.5, 8.0),
-        StationTime("cache", 9, 0.0, 0.001),
+        StationTime("proxy", 1, 0.0, Shares(cpu_s=0.02, network_s=0.08)),
+        StationTime("app", 2, 0.5, Shares(cpu_s=2.0, throttled_s=5.0, core_s=0.9, disk_s=0.1)),
+        StationTime("cache", 9, 0.0, Shares(cpu_s=0.001)),
     )
     one = SlowRequest("route", "page", 0, 5.0, 10.0, Outcome.SERVED, 1, 1.399, stations)
     assert path_of(one, {"app": "home/app"}) == (
-        "home/app ×2 8 s (and 500 ms in its queue), proxy 100 ms, 1 other 1 ms, outside 1.4 s"
+        "home/app ×2 8 s (5 s throttled, 900 ms waiting for a core, and 500 ms in its queue), "
+        "proxy 100 ms (80 ms network), 1 other 1 ms, outside 1.4 s"
     )
 
 
@@ -63,7 +75,8 @@ def test_the_parts_of_every_slow_request_of_a_run_add_up_to_its_latency() -> Non
     found = slowest_requests(*short("evening-peak"))
     assert len(found) > 10
     for item in found:
-        assert item.outside_s + item.queue_s + item.work_s == pytest.approx(item.latency_s)
+        assert item.outside_s + item.queue_s + item.work.total == pytest.approx(item.latency_s)
+        assert min(vars(item.work).values()) >= 0.0
         assert 0.0 <= item.at_s <= 120.0
     assert [item.latency_s for item in found] == sorted((item.latency_s for item in found), reverse=True)
 
@@ -71,7 +84,8 @@ def test_the_parts_of_every_slow_request_of_a_run_add_up_to_its_latency() -> Non
 def test_the_report_tells_the_slowest_requests_the_stations_and_the_links() -> None:
     tables = {table["name"]: table for table in short_report("evening-peak")["tables"]}
     first = tables["slowest"]["rows"][0]
-    assert first["queue_s"] + first["work_s"] + first["outside_s"] == pytest.approx(first["latency_s"])
+    parts = ("queue_s", "cpu_s", "core_s", "throttled_s", "disk_s", "network_s", "other_s", "outside_s")
+    assert sum(first[part] for part in parts) == pytest.approx(first["latency_s"])
     stations = {row["workload"]: row for row in tables["stations"]["rows"]}
     assert stations["Deployment infra/traefik"]["visits_rps"] > 10.0  # 17.8 requests a second arrive
     links = {row["link"]: row for row in tables["links"]["rows"]}
