@@ -65,12 +65,13 @@ def _target(
 
 
 def _near(platform: Platform, caller: Workload, name: str) -> str:
-    known = [f"{item.namespace}/{item.name}" for item in platform.services]
-    known += [f"{item.namespace}/{item.name}" for item in platform.workloads]
-    wanted = name.strip().replace(" ", "/")
-    wanted = wanted if "/" in wanted else f"{caller.namespace}/{wanted}"
-    close = difflib.get_close_matches("/".join(wanted.split("/")[-2:]), known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else ""
+    """The Service or workload with the nearest name, those of the caller's own namespace first."""
+    places = [(item.namespace, item.name) for item in platform.services]
+    places += [(item.namespace, item.name) for item in platform.workloads]
+    places.sort(key=lambda place: place[0] != caller.namespace)
+    last = name.strip().replace(" ", "/").rpartition("/")[2]
+    close = difflib.get_close_matches(last, [item for _, item in places], n=1, cutoff=0.6)
+    return next((f"did you mean '{namespace}/{item}'?" for namespace, item in places if item in close), "")
 
 
 def _circles(edges: Mapping[Place, list[tuple[Place, str]]]) -> Iterator[Problem]:
