@@ -92,7 +92,8 @@ class Node(Frozen):
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="speed of one core, 1.0 = the reference core; default: the catalogue's for the machine",
+        description="speed of one core, 1.0 = the reference core; 1 where profiles give CPU times as measured on "
+        "this machine; default: the catalogue's for the machine",
     )
     role: Literal["server", "agent"] = Field(
         default="agent",

@@ -119,7 +119,8 @@ def with_stated_calls(
 ) -> nx.MultiDiGraph[str]:
     """The graph with the requests of apps that have plans as those say, instead of what the tree gives evidence of.
 
-    What an app needs before it starts stays. The graph itself when no app has a plan.
+    An app cannot do without what all of its operations need; what some need is soft: a part of its answers is missing.
+    What it needs before it starts stays. The graph itself when no app has a plan.
     """
     planned = {workload.id: workload for workload in platform.workloads if demands[workload.id].plans}
     if not planned:
@@ -134,11 +135,12 @@ def with_stated_calls(
         ]
     )
     for name, workload in planned.items():
-        strengths: dict[str, bool] = {}
-        for call in stated_calls(demands[name].plans):
+        plans = demands[name].plans
+        needing: dict[str, set[str]] = {}
+        for call in stated_calls(plans):
             callee = callee_of(platform, workload, call.callee.to)
             if callee is not None and callee in graph:
-                strengths[callee] = strengths.get(callee, False) or call.hard
-        for callee, hard in strengths.items():
-            found.add_edge(name, callee, kind="calls", strength="hard" if hard else "soft")
+                needing.setdefault(callee, set()).update([call.operation] if call.hard else [])
+        for callee, operations in needing.items():
+            found.add_edge(name, callee, kind="calls", strength="hard" if len(operations) == len(plans) else "soft")
     return found
