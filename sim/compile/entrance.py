@@ -81,7 +81,7 @@ def _proxy(builder: Builder, route: EntryRoute, traffic: Traffic, operation: str
         name,
         [
             *_body(builder, route, operation, traffic, "downlink"),
-            *_proxy_work(demand, _round_trip(traffic, scenario)),
+            *_proxy_work(demand, round_trip(traffic, scenario)),
             *_guards(builder, route, traffic),
             *_backend_calls(builder, route, operation),
             *_body(builder, route, operation, traffic, "uplink"),
@@ -89,7 +89,8 @@ def _proxy(builder: Builder, route: EntryRoute, traffic: Traffic, operation: str
     )
 
 
-def _round_trip(traffic: Traffic, scenario: Scenario) -> float:
+def round_trip(traffic: Traffic, scenario: Scenario) -> float:
+    """Seconds between the clients and the cluster, and back."""
     return scenario.spec.network.edge.rtt if traffic.source == "internet" else scenario.spec.network.lan_rtt
 
 
@@ -218,7 +219,7 @@ def stream_entries(
         return [(call(service).operation, share) for service, share in _shares(route)]
     demand = builder.demands[route.entry_workload]
     steps = [
-        *_proxy_work(demand, _round_trip(traffic, scenario)),
+        *_proxy_work(demand, round_trip(traffic, scenario)),
         *_guards(builder, route, traffic),
         *_one_of(builder, route, call),
     ]

@@ -15,7 +15,7 @@ from models.scenario import Scenario, Traffic
 from sim import program as ir
 from sim.compile.balancing import through_kube_proxy
 from sim.compile.callplans import Builder
-from sim.compile.entrance import entries, main_backend, stream_entries
+from sim.compile.entrance import entries, main_backend, round_trip, stream_entries
 from sim.compile.stated import draw
 from sim.compile.traces import read_trace
 from sim.demand import client_policy
@@ -80,6 +80,16 @@ def sources(
     kept: list[Traffic] = []
     for index, traffic in enumerate(scenario.spec.traffic):
         where = f"spec.traffic[{index}]"
+        if traffic.users is not None and traffic.think_time.mean + round_trip(traffic, scenario) <= 0.0:
+            problems.append(
+                Problem(
+                    Where(field=f"{where}.thinkTime"),
+                    "users who neither think nor wait for the network ask again without end in the instant in which "
+                    "they are refused",
+                    "let them think for a moment (1us), or give the network a round trip",
+                )
+            )
+            continue
         try:
             found = _routes_of(traffic, routes, builder.platform, where)
         except InputError as error:
@@ -122,7 +132,7 @@ def _route_sources(
     outside = traffic.source == "internet"
     common: dict[str, Any] = {
         "route": index,
-        "rtt": edge.rtt if outside else scenario.spec.network.lan_rtt,
+        "rtt": round_trip(traffic, scenario),
         "segment": 3600.0,
         "offset": _time_of_day(scenario) - scenario.spec.run.warm_up,
     }

@@ -429,6 +429,17 @@ def test_a_wrong_operation_is_told(tmp_path: Path, operations: list[Dict], says:
     assert says in said
 
 
+def test_users_who_neither_think_nor_travel_are_refused_before_they_ask_without_end(tmp_path: Path) -> None:
+    traffic = {"rate": None, "users": 2, "thinkTime": 0}
+    assert problems(tmp_path, {"app": app({"wait": "1ms"})}, traffic=traffic, network={"lanRtt": 0}) == [
+        (
+            "spec.traffic[0].thinkTime: users who neither think nor wait for the network ask again without end in the "
+            "instant in which they are refused\n    let them think for a moment (1us), or give the network a round trip"
+        )
+    ]
+    planned(tmp_path, {"app": app({"wait": "1ms"})}, traffic={**traffic, "thinkTime": "1us"}, network={"lanRtt": 0})
+
+
 @pytest.mark.parametrize("traffic", [{"route": HOST}, {"service": None}])
 def test_traffic_goes_to_a_route_or_to_a_service(tmp_path: Path, traffic: Dict) -> None:
     (said,) = problems(tmp_path, {"app": app()}, traffic=traffic)
