@@ -25,9 +25,18 @@ def transfer(size: RandomSize | None, link: int = -1) -> list[ir.Instruction]:
     return [ir.Transfer(draw(size), link)] if size is not None and size.mean else []
 
 
+FORGET = ir.Cache(0.0, 0)
+"""A look-up that never hits and skips nothing: the next one no longer knows that an unrelated soft call has failed."""
+
+
 def stated_instructions(builder: Builder, workload: Workload, steps: Sequence[Step]) -> list[ir.Instruction]:
     """What a workload does, in the order in which its plan says it."""
-    return [instruction for step in steps for instruction in _step(builder, workload, step)]
+    out: list[ir.Instruction] = []
+    for step in steps:
+        if step.cache is not None and any(isinstance(item, ir.Call) and item.soft for item in out):
+            out.append(FORGET)
+        out.extend(_step(builder, workload, step))
+    return out
 
 
 def _step(builder: Builder, workload: Workload, step: Step) -> list[ir.Instruction]:

@@ -64,12 +64,12 @@ def test_every_kind_of_step_becomes_its_instruction(tmp_path: Path) -> None:
         cpuScale=2,
     )
     prepared = planned(tmp_path, {"app": plan, "a": app(), "b": app()})
-    cpu, wait, first, second, landing, ask, cache, miss = steps_of(prepared)
+    cpu, wait, first, second, landing, forget, ask, cache, miss = steps_of(prepared)
     assert (cpu, wait) == (Cpu(Draw(0.010)), Wait(Draw(0.002, "erlang", 0.5)))
     assert isinstance(first, Call)
     assert isinstance(second, Call)
     assert (first.mode, second.mode, second.count, second.soft) == ("parallel", "parallel", 2, True)
-    assert landing == LANDING
+    assert (landing, forget) == (LANDING, Cache(0.0, 0))  # a soft call came before
     assert isinstance(ask, Call)
     assert ask.soft
     assert isinstance(cache, Cache)
@@ -230,6 +230,28 @@ def test_a_cache_inside_the_app_is_cold_after_a_kill_and_each_of_its_things_is_f
     found = replicate(prepared, 0).measures
     visits = {name.split("/")[1].split("-")[0]: n for name, n in zip(found.pod_names, found.pod_visits, strict=True)}
     assert int(visits["db"]) == 300
+
+
+@ENGINES
+def test_a_soft_call_that_fails_makes_no_miss_of_a_look_up_elsewhere(tmp_path: Path, engine: str) -> None:
+    look = {"cache": {"hitRatio": "100%", "lookUp": {"to": "redis"}, "miss": [{"call": {"to": "db"}}]}}
+    plan = app({"call": {"to": "a", "soft": True}}, look)
+    profiles = {"app": plan, "a": app(), "redis": app(), "db": app()}
+    prepared = planned(tmp_path, profiles, deny("a"), run={"length": "1m", "engine": engine})
+    found = replicate(prepared, 0).measures
+    visits = {name.split("/")[1].split("-")[0]: n for name, n in zip(found.pod_names, found.pod_visits, strict=True)}
+    assert int(found.outcomes[0, Outcome.DEGRADED]) == int(visits["redis"]) > 500
+    assert int(visits["db"]) == 0
+
+
+@ENGINES
+def test_a_look_up_that_a_network_policy_forbids_is_a_miss(tmp_path: Path, engine: str) -> None:
+    look = {"cache": {"hitRatio": "100%", "lookUp": {"to": "redis"}, "miss": [{"call": {"to": "db"}}]}}
+    profiles = {"app": app(look), "redis": app(), "db": app()}
+    prepared = planned(tmp_path, profiles, deny("redis"), run={"length": "1m", "engine": engine})
+    found = replicate(prepared, 0).measures
+    visits = {name.split("/")[1].split("-")[0]: n for name, n in zip(found.pod_names, found.pod_visits, strict=True)}
+    assert int(found.outcomes[0, Outcome.DEGRADED]) == int(visits["db"]) > 500
 
 
 def test_the_picture_shows_the_calls_of_plans_from_the_service_that_clients_call(tmp_path: Path) -> None:
