@@ -151,7 +151,7 @@ def _node(
 ) -> ClusterNode:
     memory_b = row.memory or round(machine.mem_typical_gb * 2**30)
     reserved = row.reserved or measured_reservation(spec, row.role, timings)
-    capacity = {"cpu": machine.threads * 1000, "memory": memory_b, "ephemeral-storage": disks[0].size}
+    capacity = {"cpu": (row.cores or machine.threads) * 1000, "memory": memory_b, "ephemeral-storage": disks[0].size}
     kept = {"cpu": 0, "memory": 0, "ephemeral-storage": 0}
     for key, text in (
         ("cpu", reserved.cpu),
@@ -202,8 +202,8 @@ def _node(
         role=row.role,
         machine=machine,
         manifest=manifest,
-        cores=machine.effective_cores,
-        speed=machine.speed_single,
+        cores=machine.effective_cores if row.cores is None else float(row.cores),
+        speed=machine.speed_single if row.speed is None else row.speed,
         memory_b=memory_b,
         disks=tuple(_disk(disk, hardware) for disk in disks),
         nic_bps=machine.nic_gbps[0] * 1e9 / 8.0,

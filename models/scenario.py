@@ -9,18 +9,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from models.amounts import RandomDuration
+from models.callplan import OperationPlan
+from models.frozen import Frozen
 from models.units import Bandwidth, Duration, Growth, Rate, Ratio, Size, parse_bandwidth, parse_duration
 
 API_VERSION = "stowplan/v1"
 
 
-class Frozen(BaseModel):
-    """A part of a scenario: immutable, refuses unknown keys."""
+def _text(value: Any) -> Any:
+    """A bare number stands for a quantity without a unit, as in Kubernetes."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(_text),
+    WithJsonSchema({"type": ["string", "number"], "description": "a Kubernetes quantity", "examples": ["250m", "1Gi"]}),
+]
+"""A Kubernetes quantity as it was written; ``models.rules.quantity`` reads it."""
 
 
 class Metadata(Frozen):
@@ -58,9 +67,9 @@ class Taint(Frozen):
 class Reserved(Frozen):
     """What the system and the kubelet keep for themselves: capacity minus this is allocatable."""
 
-    cpu: str = Field(default="0", description="CPU quantity, for example 200m")
-    memory: str = Field(default="0", description="memory quantity, for example 1Gi")
-    ephemeral_storage: str = Field(default="0", description="ephemeral storage quantity")
+    cpu: Quantity = Field(default="0", description="CPU quantity, for example 200m")
+    memory: Quantity = Field(default="0", description="memory quantity, for example 1Gi")
+    ephemeral_storage: Quantity = Field(default="0", description="ephemeral storage quantity")
 
 
 class Node(Frozen):
@@ -72,6 +81,20 @@ class Node(Frozen):
     )
     machine: str = Field(description="a machine of the hardware catalogue, for example m920q")
     count: int = Field(default=1, ge=1, le=5000, description="how many of them")
+    cores: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="CPUs, each a full core, for example of a virtual machine: what Kubernetes sees as capacity and "
+        "what the apps share; default: the catalogue's for the machine",
+    )
+    speed: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="speed of one core, 1.0 = the reference core; 1 where profiles give CPU times as measured on "
+        "this machine; default: the catalogue's for the machine",
+    )
     role: Literal["server", "agent"] = Field(
         default="agent",
         description="server: runs the control plane and its datastore as well as pods; agent: pods only",
@@ -87,7 +110,7 @@ class Node(Frozen):
         default=None,
         description="reserved resources; default: what k3s itself was measured to use in this role",
     )
-    extended: dict[str, str] = Field(
+    extended: dict[str, Quantity] = Field(
         default_factory=dict, description="extended resources, for example gpu.intel.com/i915: '1'"
     )
     encoder_sessions: int | None = Field(
@@ -198,13 +221,25 @@ Shape = Literal["flat", "evening", "office", "night"]
 
 
 class Traffic(Frozen):
-    """Load on one route (or on several that a pattern matches)."""
+    """Load on one route (or on several that a pattern matches), or on a Service that clients call directly."""
 
-    route: str = Field(description="host name of the route, with an optional path; * matches anything")
-    source: Literal["internet", "lan"] = Field(default="internet", description="where the clients are")
+    route: str | None = Field(
+        default=None, description="host name of the route, with an optional path; * matches anything"
+    )
+    service: str | None = Field(
+        default=None,
+        pattern=r"^(Service )?[^/ ]+/[^/ ]+$",
+        description="instead of a route: namespace/name of a Service that clients call without any reverse proxy, in "
+        "the cluster or by node port or load balancer; in reports, objectives and thresholds the route has this name",
+    )
+    source: Literal["internet", "lan"] = Field(
+        default="internet", description="where the clients are; default for the clients of a service: lan"
+    )
     rate: Rate | None = Field(default=None, description="open arrivals: mean rate over the day")
     users: int | None = Field(default=None, ge=1, description="closed arrivals: people who click, wait and think")
-    think_time: Duration = Field(default=parse_duration("10s"), description="mean pause of a user between requests")
+    think_time: RandomDuration = Field(
+        default=RandomDuration.model_validate("10s"), description="pause of a user between requests"
+    )
     shape: Shape | tuple[Annotated[float, Field(ge=0)], ...] = Field(
         default="flat", description="profile over the day: a name, or 24 relative weights, one an hour"
     )
@@ -225,8 +260,18 @@ class Traffic(Frozen):
     )
     client: Client = Field(default_factory=Client, description="patience and retries of the clients")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        """Clients of a Service are at home unless the scenario says otherwise."""
+        if isinstance(value, dict) and value.get("service") is not None and "source" not in value:
+            return {**value, "source": "lan"}
+        return value
+
     @model_validator(mode="after")
     def _one_kind_of_load(self) -> Traffic:
+        if (self.route is None) == (self.service is None):
+            raise ValueError("say where requests go: exactly one of route and service")
         if self.arrivals == "trace":
             if self.trace is None:
                 raise ValueError("arrivals: trace needs the file: set trace")
@@ -325,7 +370,7 @@ class PlannedOperation(Frozen):
     target: str = Field(
         description="Kind/namespace/name of a workload, namespace/name of a quota or database, or a node's name"
     )
-    hard: dict[str, str] = Field(default_factory=dict, description="new hard limits (quota)")
+    hard: dict[str, Quantity] = Field(default_factory=dict, description="new hard limits (quota)")
     replicas: int | None = Field(default=None, ge=0, description="new replica count (scale)")
     broken: bool = Field(default=False, description="the new version never becomes ready (rollout)")
 
@@ -375,8 +420,15 @@ class Profile(Frozen):
     workers: Annotated[int, Field(ge=1)] | Literal["unlimited"] | None = Field(
         default=None, description="requests served at once per pod: a number from 1 on, or unlimited"
     )
-    idle_cpu: str | None = Field(default=None, description="CPU used at rest, per pod")
-    memory: str | None = Field(default=None, description="memory used at rest, per pod")
+    queue: int | None = Field(
+        default=None,
+        ge=0,
+        le=10_000_000,
+        description="connections that may wait per pod when all workers are busy, what comes on top is refused; "
+        "default: no bound",
+    )
+    idle_cpu: Quantity | None = Field(default=None, description="CPU used at rest, per pod")
+    memory: Quantity | None = Field(default=None, description="memory used at rest, per pod")
     memory_growth: Growth | None = Field(
         default=None, description="memory that a pod gains over time (a leak), for example 50Mi/h"
     )
@@ -392,6 +444,19 @@ class Profile(Frozen):
     )
     image_size: Size | None = Field(default=None, description="what a node pulls before the first start")
     startup: Duration | None = Field(default=None, description="time from container start to ready")
+    operations: tuple[OperationPlan, ...] = Field(
+        default=(),
+        description="what the app does for each kind of request, the first by default; they replace those of the "
+        "catalogue, and the app calls nothing else; default: the catalogue's operations and the calls in the graph",
+    )
+
+    @model_validator(mode="after")
+    def _operations_differ(self) -> Profile:
+        names = [operation.name for operation in self.operations]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two operations are called {twice!r}: give each its own name")
+        return self
 
 
 class Run(Frozen):
@@ -434,6 +499,10 @@ class Spec(Frozen):
         description="pass or fail criteria in k6's form, for example 'http_req_duration{route:cloud.*}': ['p(95)<800']",
     )
     run: Run = Field(default_factory=Run, description="length, replications, seed")
+
+    def services_called(self) -> tuple[str, ...]:
+        """The Services that clients call directly, as the traffic names them."""
+        return tuple(item.service for item in self.traffic if item.service is not None)
 
 
 class Scenario(Frozen):

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _DURATION_UNITS = {
+    "us": 1e-6,
+    "µs": 1e-6,
     "ms": 0.001,
     "s": 1.0,
     "m": 60.0,
@@ -21,7 +23,7 @@ _DURATION_UNITS = {
     "w": 604800.0,
     "y": 31_557_600.0,
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|min|s|m|h|d|w|y)")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(us|µs|ms|min|s|m|h|d|w|y)")
 _BIT_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _BANDWIDTH = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kMG]?)(bit|bps|B)(?:/s)?")
 _SIZE_UNITS = {
@@ -128,7 +130,7 @@ def parse_ratio(value: Any) -> float:
 def print_duration(seconds: float) -> str:
     """Seconds in the largest unit that keeps them exact enough to read back: ``90.0`` -> ``"90s"``."""
     if seconds and seconds < 1:
-        return f"{seconds * 1000:g}ms"
+        return f"{seconds * 1e3:.12g}ms" if seconds >= 1e-6 else f"{seconds * 1e6:.12g}us"
     for unit in ("d", "h", "m"):
         if seconds and seconds % _DURATION_UNITS[unit] == 0:
             return f"{seconds / _DURATION_UNITS[unit]:g}{unit}"

@@ -26,6 +26,7 @@ from reports.document import (
 from reports.tables import report_tables
 from reports.topology import topology_of
 from reports.traffic_tables import warm_up_rows
+from sim.callees import with_stated_calls
 from sim.findings import Evidence, collect
 from sim.growth import Trial, largest_fit, load_growth
 from sim.headroom import quota_headroom, rollout_checks
@@ -78,7 +79,12 @@ def build_report(study: Study, results: Results, *, command: str = "", growth: S
         timeline=_timeline(results, sight),
         lanes=_lanes(results, sight),
         series=tuple(_series(study, results)),
-        topology=topology_of(study.platform, study.graph, results.losses),
+        topology=topology_of(
+            study.platform,
+            with_stated_calls(study.graph, study.platform, study.demands),
+            results.losses,
+            [route.object_id for route in study.routes if route.direct],
+        ),
         assumptions=tuple(_assumptions(evidence)),
         not_covered=tuple(_not_covered(study)),
         reproduce=Reproduce(
@@ -370,7 +376,12 @@ def _assumptions(evidence: Evidence) -> Iterable[Assumption]:
         yield Assumption(what.lower(), how, source, "derived" if "," in what else "assumed")
     for text in study.compiled.program.assumptions:
         yield Assumption(text, "", "the graph has the edge, the app catalogue has no figure", "assumed")
-    used = {study.demands[pod.workload].profile.name for pod in study.placement.pods if pod.workload in study.demands}
+    yield from _left_to_catalogue(study)
+    used = {
+        study.demands[pod.workload].profile.name
+        for pod in study.placement.pods
+        if pod.workload in study.demands and not study.demands[pod.workload].plans
+    }
     for profile in study.apps.profiles:
         if profile.name in used and profile.confidence in ("assumed", "derived"):
             work = ", ".join(f"{op.name} {op.cpu_ms:g} ms CPU" for op in profile.operations) or "no requests"
@@ -382,13 +393,36 @@ def _assumptions(evidence: Evidence) -> Iterable[Assumption]:
                 source,
                 profile.confidence,
             )
-    for machine in {node.machine.id: node.machine for node in study.cluster.nodes}.values():
+    described = {row.machine for row in study.scenario.spec.cluster.nodes if row.cores is None or row.speed is None}
+    machines = {node.machine.id: node.machine for node in study.cluster.nodes if node.machine.id in described}
+    for machine in machines.values():
         yield Assumption(
             f"machine {machine.id}",
             f"speed {machine.speed_single:g}, {machine.ref_cores:g} reference cores",
             machine.sources["cpu_score"],
             machine.confidence["cpu_score"],
         )
+
+
+def _left_to_catalogue(study: Study) -> Iterable[Assumption]:
+    """What the scenario does not say of the apps whose operations it describes."""
+    for name, demand in study.demands.items():
+        if not demand.plans:
+            continue
+        given = study.scenario.spec.profiles[demand.key]
+        profile = demand.profile
+        figures = {
+            f"at rest {profile.idle_cpu_m}m CPU": given.idle_cpu,
+            f"at rest {profile.idle_mem_mib}Mi memory": given.memory,
+            f"{profile.mem_per_request_mib:g}Mi per request in flight": given.memory_per_request,
+            f"workers: {profile.workers or 'no bound'}": given.workers,
+            f"starts in {profile.startup_s:g} s": given.startup,
+            f"image of {profile.image_mb:g} MB": given.image_size,
+        }
+        left = [text for text, value in figures.items() if value is None]
+        if left:
+            source = f"profile {profile.name!r} of the app catalogue: the scenario gives the operations only"
+            yield Assumption(name, "; ".join(left), source, profile.confidence)
 
 
 def _not_covered(study: Study) -> Iterable[str]:

@@ -21,8 +21,11 @@ PASSED_THROUGH = frozenset({"Service", "Middleware", "TraefikService"})
 MOST_NODES = 160
 
 
-def topology_of(platform: Platform, graph: nx.MultiDiGraph[str], losses: Iterable[NodeLoss]) -> Topology:
-    """Everything reachable from the edge along request and data edges; ``risk``: down until a lost node returns."""
+def topology_of(
+    platform: Platform, graph: nx.MultiDiGraph[str], losses: Iterable[NodeLoss], services: Iterable[str] = ()
+) -> Topology:
+    """Everything reachable from the edge, and from the ``services`` that clients call directly, along request and data
+    edges; ``risk``: down until a lost node returns."""
     risky = {loss.route for loss in losses if loss.outage_s is None}
     objects = {route.object_id for route in entry_routes(platform) if route.id in risky}
     shown: dict[tuple[str, str], tuple[str, str]] = {}
@@ -35,6 +38,7 @@ def topology_of(platform: Platform, graph: nx.MultiDiGraph[str], losses: Iterabl
     picture.add_edges_from(shown)
     reached = {str(node) for node, data in graph.nodes(data=True) if data.get("role") == "Edge"} & set(picture)
     reached = reached or {str(node) for node, data in graph.nodes(data=True) if data.get("role") == "Route"}
+    reached |= {service for service in services if service in picture}
     for root in [node for node in reached if node in picture]:
         reached |= nx.descendants(picture, root)
     kept = {node for node in reached if node in picture and graph.nodes[node].get("kind") not in PASSED_THROUGH}

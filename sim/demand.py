@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from models.catalog import AppProfile, Apps
+from models.callplan import OperationPlan
+from models.catalog import AppProfile, Apps, OperationProfile
 from models.errors import InputError, Problem, Where
 from models.platform import Platform, Workload
 from models.rules.quantity import bytes_of, cpu_millis
@@ -34,7 +36,9 @@ class ContainerDemand:
 class Demand:
     """One workload: the app's profile, its containers, and the scenario's corrections.
 
-    ``main`` is the container that serves requests. ``cpu_scale`` multiplies every CPU demand.
+    ``main`` is the container that serves requests. ``queue``: connections that may wait per pod (-1: no bound).
+    ``cpu_scale`` multiplies every CPU demand. ``plans``: what the scenario says that the app does, by operation; then
+    the profile has these operations. ``key``: the scenario's key of the correction.
     ``memory_growth_bps``: bytes that a pod gains per second. ``memory_per_request_b``: bytes that a request in flight
     adds. ``calls``: how the app behaves towards what it calls, as the scenario
     says or as is assumed. ``without_encoder``: what becomes of a transcode when no encoder session is left.
@@ -45,6 +49,7 @@ class Demand:
     containers: tuple[ContainerDemand, ...]
     main: str
     workers: int
+    queue: int
     cpu_scale: float
     startup_s: float
     image_b: float
@@ -54,6 +59,8 @@ class Demand:
     says_how_it_calls: bool
     without_encoder: Literal["software", "refuse"]
     corrected: bool
+    plans: Mapping[str, OperationPlan]
+    key: str
 
     @property
     def idle_cores(self) -> float:
@@ -107,25 +114,37 @@ def demands(platform: Platform, apps: Apps, corrections: Mapping[str, Profile]) 
     ]
     found: dict[str, Demand] = {}
     for workload in platform.workloads:
-        key = next((key for key in corrections if matches_workload(key, workload)), None)
+        key = correction_key(corrections, workload)
         try:
-            found[workload.id] = _demand(workload, apps, corrections[key] if key is not None else None)
+            found[workload.id] = _demand(workload, apps, key, corrections[key] if key else None)
         except ValueError as error:
             problems.append(Problem(Where(field=f"spec.profiles.{key}"), str(error), "see 'stowplan catalog apps'"))
+            continue
+        if found[workload.id].queue >= 0 and not found[workload.id].workers:
+            problems.append(
+                Problem(
+                    Where(field=f"spec.profiles.{key}.queue"),
+                    f"nothing ever waits for a worker of {workload.id}: it has no bound of workers",
+                    "set workers, too",
+                )
+            )
     if problems:
         raise InputError(problems)
     return found
 
 
 def matches_workload(key: str, workload: Workload) -> bool:
-    """Whether ``Kind/namespace/name``, ``Kind namespace/name`` or ``namespace/name`` names this workload."""
-    return key.replace(" ", "/") in (
-        f"{workload.controller}/{workload.namespace}/{workload.name}",
-        f"{workload.namespace}/{workload.name}",
-    )
+    """Whether ``Kind/namespace/name``, ``Kind namespace/name`` or ``namespace/name`` names this workload; * matches."""
+    wanted, name = key.replace(" ", "/"), f"{workload.namespace}/{workload.name}"
+    return fnmatchcase(f"{workload.controller}/{name}", wanted) or fnmatchcase(name, wanted)
 
 
-def _demand(workload: Workload, apps: Apps, correction: Profile | None) -> Demand:
+def correction_key(corrections: Mapping[str, Profile], workload: Workload) -> str:
+    """The first key that names the workload, "" when none does."""
+    return next((key for key in corrections if matches_workload(key, workload)), "")
+
+
+def _demand(workload: Workload, apps: Apps, key: str, correction: Profile | None) -> Demand:
     running = running_containers(workload.pod_spec)
     profile = apps.for_workload(running, workload.name)
     if correction is not None and correction.app is not None:
@@ -140,10 +159,11 @@ def _demand(workload: Workload, apps: Apps, correction: Profile | None) -> Deman
     given = correction or Profile()
     return Demand(
         workload=workload.id,
-        profile=profile,
+        profile=_with_plans(profile, given.operations),
         containers=tuple(containers),
         main=main,
         workers=_workers(profile, given),
+        queue=-1 if given.queue is None else given.queue,
         cpu_scale=given.cpu_scale,
         startup_s=profile.startup_s if given.startup is None else given.startup,
         image_b=profile.image_mb * 1e6 if given.image_size is None else float(given.image_size),
@@ -155,7 +175,26 @@ def _demand(workload: Workload, apps: Apps, correction: Profile | None) -> Deman
         says_how_it_calls=given.calls is not None,
         without_encoder=given.without_encoder or (profile.streams.without_encoder if profile.streams else "software"),
         corrected=correction is not None,
+        plans={operation.name: operation for operation in given.operations},
+        key=key,
     )
+
+
+def _with_plans(profile: AppProfile, plans: Sequence[OperationPlan]) -> AppProfile:
+    """The profile with the operations of the scenario's plans, as far as a profile can say them."""
+    if not plans:
+        return profile
+    operations = tuple(
+        OperationProfile(
+            name=plan.name,
+            weight=plan.weight,
+            cpu_ms=sum(step.cpu.mean * 1000.0 for step in plan.steps if step.cpu is not None),
+            request_kb=plan.request.mean / 1000.0 if plan.request is not None else 0.0,
+            reply_kb=plan.reply.mean / 1000.0 if plan.reply is not None else 0.0,
+        )
+        for plan in plans
+    )
+    return profile.model_copy(update={"operations": operations})
 
 
 def _growth(profile: AppProfile, given: Profile) -> float:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
+from models.amounts import Law
+
 CFS_PERIOD_S = 0.1
 """Length of a CFS bandwidth period: Linux Documentation/scheduler/sched-bwc.rst, the kubelet's cpuCFSQuotaPeriod."""
 
@@ -29,10 +31,6 @@ RETRANSMIT_S = 0.2
 
 POOL_OF_POD = -2
 """The pool of a :class:`Hold`: that of the pod which serves it."""
-
-Law = Literal["constant", "exponential", "uniform", "erlang", "lognormal", "hyperexponential"]
-"""Laws of a random time or amount. ``cv`` is used by the last three; erlang rounds 1/cv^2 to whole phases."""
-
 
 Balance = Literal["random", "round_robin", "least_connections"]
 """How a caller chooses among endpoints, see :class:`Policy`."""
@@ -59,7 +57,10 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class Draw:
-    """A random quantity: mean, law and coefficient of variation."""
+    """A random quantity: mean, law and coefficient of variation.
+
+    ``cv`` is used by the last three laws; erlang rounds 1/cv^2 to whole phases.
+    """
 
     mean: float
     law: Law = "exponential"

@@ -17,12 +17,14 @@ from models.catalog import Apps, Timings, load_apps, load_timings
 from models.cluster import Cluster, build_cluster
 from models.errors import InputError, Problem
 from models.graph.build import build_graph
-from models.graph.routes import EntryRoute, entry_routes
+from models.graph.routes import EntryRoute, entry_routes, service_routes
 from models.objects import Rendered
 from models.platform import Platform, read_platform
 from models.scenario import Scenario
 from models.scenario_file import LoadedScenario
 from sim.binding import EngineBinding
+from sim.callees import with_stated_calls
+from sim.callplan_check import check_plans
 from sim.checkpoint import Checkpoints
 from sim.compile import Compiled, compile_program
 from sim.demand import Demand, demands
@@ -132,13 +134,14 @@ def assemble(
         cluster = placement.cluster if placement is not None else build_cluster(spec.cluster, timings=timings)
     except InputError as error:
         problems.extend(error.problems)
-    routes = entry_routes(platform)
+    routes = (*entry_routes(platform), *service_routes(platform, spec.services_called()))
     apps = load_apps()
     problems.extend(check_thresholds(spec.thresholds, routes))
     problems.extend(check_targets(loaded.scenario, platform, cluster, routes))
     known: Mapping[str, Demand] = {}
     try:
         known = demands(platform, apps, spec.profiles)
+        problems.extend(check_plans(platform, known))
     except InputError as error:
         problems.extend(error.problems)
     if problems or cluster is None:
@@ -147,9 +150,8 @@ def assemble(
         placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
     compiled = compile_program(platform, graph, routes, cluster, known, loaded.scenario, folder=loaded.folder)
     check_program(compiled.program)
-    program = prepare_platform(
-        platform, placement, loaded.scenario, timings=timings, apps=apps, dependencies=dependencies_of(graph)
-    )
+    needs = dependencies_of(with_stated_calls(graph, platform, known))
+    program = prepare_platform(platform, placement, loaded.scenario, timings=timings, apps=apps, dependencies=needs)
     return Study(loaded, platform, graph, routes, cluster, timings, apps, known, placement, compiled, program)
 
 

@@ -62,6 +62,11 @@ class EntryRoute:
     tunnel: str | None = None
     mirrors: tuple[Backend, ...] = ()
 
+    @property
+    def direct(self) -> bool:
+        """Whether clients call a Service and nothing declares a host (:func:`service_routes`)."""
+        return self.object_id.startswith("Service ")
+
 
 @dataclass(frozen=True, eq=False)
 class RouteContext:
@@ -177,6 +182,38 @@ def entry_routes(platform: Platform) -> tuple[EntryRoute, ...]:
     found = [*traefik_routes(context), *ingress_routes(context), *gateway_routes(context)]
     found += _tunnel_routes(context, found)
     return tuple(_unique(found))
+
+
+def service_routes(platform: Platform, names: Iterable[str]) -> tuple[EntryRoute, ...]:
+    """Routes to Services that clients call without a proxy: ``namespace/name`` each, once; unknown ones left out."""
+    context = RouteContext(platform)
+    found: dict[str, EntryRoute] = {}
+    for name in dict.fromkeys(item.removeprefix("Service ") for item in names):
+        namespace, _, last = name.partition("/")
+        service = platform.get("Service", namespace, last)
+        if service is None:
+            continue
+        port = next((entry.get("port") for entry in maps(service.spec.get("ports"))), None)
+        found[name] = EntryRoute(
+            id=name,
+            host=name,
+            path="/",
+            protocol="http",
+            external=False,
+            edge=None,
+            load_balancer=None,
+            entry_service=None,
+            entry_workload=None,
+            entry_points=(),
+            middlewares=(),
+            backends=(context.backend(namespace, last, port),),
+            tls_secret=None,
+            certificate=None,
+            namespace=namespace,
+            object_id=f"Service {name}",
+            origin=service.origin,
+        )
+    return tuple(found.values())
 
 
 def _unique(routes: Iterable[EntryRoute]) -> Iterator[EntryRoute]:

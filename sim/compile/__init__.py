@@ -22,6 +22,7 @@ from models.rules.quantity import bytes_of, cpu_millis
 from models.rules.resources import pod_requests
 from models.scenario import Disk, Scenario, Traffic
 from sim import program as ir
+from sim.callees import cache_holders
 from sim.compile.callplans import Builder
 from sim.compile.media import may_encode
 from sim.compile.network_storage import data_servers
@@ -83,8 +84,9 @@ def compile_program(
                 f"the data of {workload_id} lies on {server} behind the LAN, on a disk like {spec.network.nas} "
                 "(network.nas)"
             ] = None
+    holders = cache_holders(platform, demands)
     stations = {
-        workload.id: _station(workload, demands[workload.id], builder.service(workload.id))
+        workload.id: _station(workload, demands[workload.id], builder.service(workload.id), workload.id in holders)
         for workload in platform.workloads
     }
     links = [
@@ -147,7 +149,7 @@ def _disk(name: str, disk: NodeDisk) -> ir.Disk:
 # -------------------------------------------------------------------------------------- pods
 
 
-def _station(workload: Workload, demand: Demand, service: int) -> ir.PodStation:
+def _station(workload: Workload, demand: Demand, service: int, caches: bool) -> ir.PodStation:
     pod = {"spec": workload.pod_spec}
     requests = pod_requests(pod)
     shares = requests["cpu"].milli_value() if "cpu" in requests else 0
@@ -158,6 +160,7 @@ def _station(workload: Workload, demand: Demand, service: int) -> ir.PodStation:
         service=service,
         node=0,
         workers=demand.workers,
+        queue=demand.queue,
         cpu_weight=max(shares * 1024.0 / 1000.0, 2.0),
         cpu_limit=cpu_millis(limits["cpu"]) / 1000.0 if "cpu" in limits else math.inf,
         idle_cores=demand.idle_cores,
@@ -165,7 +168,7 @@ def _station(workload: Workload, demand: Demand, service: int) -> ir.PodStation:
         memory_per_request=demand.memory_per_request_b,
         memory_growth=demand.memory_growth_bps,
         memory_limit=_memory_limit(workload, demand, limits),
-        warm=demand.profile.role != "cache" or _keeps_its_data(workload),
+        warm=not (caches or demand.profile.role == "cache") or _keeps_its_data(workload),
     )
 
 

@@ -11,7 +11,9 @@ import networkx as nx
 from models.catalog import AppProfile, CallProfile, OperationProfile
 from models.platform import Platform, Workload
 from sim import program as ir
+from sim.callees import workload_behind
 from sim.compile.balancing import through_kube_proxy
+from sim.compile.stated import stated_instructions
 from sim.demand import BACKEND_TIMEOUT_S, Demand
 
 DEPENDENCIES = {"queries": "database", "caches-in": "cache", "calls": ""}
@@ -38,6 +40,7 @@ class Builder:
     operations: dict[tuple[str, str], int] = field(default_factory=dict)
     operation_rows: list[ir.Operation | None] = field(default_factory=list)
     assumptions: dict[str, None] = field(default_factory=dict)
+    _open: list[tuple[str, str]] = field(default_factory=list)
 
     def service(self, name: str) -> int:
         if name not in self.services:
@@ -51,7 +54,7 @@ class Builder:
             self.operations[key] = len(self.operation_rows)
             self.operation_rows.append(None)
             if instructions is None:
-                instructions = self._app_instructions(service, name)
+                instructions = self.app_instructions(service, name)
             row = ir.Operation(f"{service} {name}", self.service(service), tuple(instructions))
             self.operation_rows[self.operations[key]] = row
         return self.operations[key]
@@ -66,11 +69,7 @@ class Builder:
 
     def workload_of(self, service: str) -> Workload | None:
         """The workload behind a Service id or a workload id; the first when there are several."""
-        if service in self.platform.workload_by_id:
-            return self.platform.workload_by_id[service]
-        namespace, _, name = service.removeprefix("Service ").partition("/")
-        found = self.platform.get("Service", namespace, name)
-        return next(iter(self.platform.service_workloads(found)), None) if found is not None else None
+        return workload_behind(self.platform, service)
 
     def known(self, service: str, operation: str) -> str:
         """The operation itself if the app behind the service has it, else the app's first one."""
@@ -78,11 +77,21 @@ class Builder:
         names = [item.name for item in self.demands[workload.id].profile.operations] if workload is not None else []
         return operation if operation in names or not names else names[0]
 
-    def _app_instructions(self, service: str, name: str) -> list[ir.Instruction]:
+    def app_instructions(self, service: str, name: str) -> list[ir.Instruction]:
+        """What the app behind a service does for an operation: as the scenario's plan says, else the catalogue."""
         workload = self.workload_of(service)
         if workload is None:
             return []
         demand = self.demands[workload.id]
+        self._open.append((workload.id, name))
+        if name in demand.plans:
+            out = stated_instructions(self, workload, demand.plans[name].steps)
+        else:
+            out = self._assumed_instructions(workload, demand, name)
+        self._open.pop()
+        return out
+
+    def _assumed_instructions(self, workload: Workload, demand: Demand, name: str) -> list[ir.Instruction]:
         profile = next((op for op in demand.profile.operations if op.name == name), OperationProfile(name=name))
         out: list[ir.Instruction] = []
         if profile.cpu_ms:
@@ -91,14 +100,17 @@ class Builder:
             written = profile.disk_kb * 1000.0 if profile.fsync else 0.0
             read = 0.0 if profile.fsync else profile.disk_kb * 1000.0
             access = ir.DiskIo(read_bytes=read, write_bytes=written, fsyncs=float(profile.fsync))
-            out.extend([*self._over_the_network(read + written), access] if workload.id in self.remote else [access])
+            out.extend([*self.way_to_data(workload, read + written), access])
         if profile.wait_ms:
             out.append(ir.Wait(ir.Draw(profile.wait_ms / 1000.0)))
         out.extend(self._calls(workload, demand.profile, profile))
         return out
 
-    def _over_the_network(self, size: float) -> list[ir.Instruction]:
-        """The way to network storage and back: a round trip, and the bytes over the network card of the pod's node."""
+    def way_to_data(self, workload: Workload, size: float) -> list[ir.Instruction]:
+        """The way to network storage and back: a round trip, and the bytes over the network card of the pod's node.
+        Nothing for a workload whose data is on its node."""
+        if workload.id not in self.remote:
+            return []
         trip = ir.Wait(ir.Draw(self.lan_rtt, "constant"))
         return [trip, ir.Transfer(ir.Draw(size, "constant"))] if size else [trip]
 
@@ -143,8 +155,8 @@ class Builder:
     def _closes_circle(self, workload: Workload, target: str, call: CallProfile) -> bool:
         """Whether the called operation is one of those that lead here: two apps that use each other do so for
         different requests, not for one without end."""
-        key = (target, self._operation_name(target, call))
-        closes = key in self.operations and self.operation_rows[self.operations[key]] is None
+        behind = self.workload_of(target)
+        closes = behind is not None and (behind.id, self._operation_name(target, call)) in self._open
         if closes:
             self.assumptions[f"{workload.id} does not call {target} back while it serves a call from there"] = None
         return closes
@@ -175,22 +187,24 @@ class Builder:
         behind = self.workload_of(target)
         return fnmatchcase(name, call.to) or (behind is not None and fnmatchcase(behind.name, call.to))
 
-    def _call(self, workload: Workload, target: str, call: CallProfile, *, soft: bool) -> ir.Call:
+    def policy(self, workload: Workload, target: str) -> ir.Policy:
+        """How a workload behaves towards what it calls."""
         if not self.demands[workload.id].says_how_it_calls:
             self.assumptions[
                 f"apps wait {BACKEND_TIMEOUT_S:g} s for what they call, do not try again and cancel what they give up "
                 "on (unless a profile of the scenario says how it calls)"
             ] = None
+        return through_kube_proxy(self.platform, target, self.demands[workload.id].calls)
+
+    def _call(self, workload: Workload, target: str, call: CallProfile, *, soft: bool) -> ir.Call:
         return ir.Call(
             self.operation(target, self._operation_name(target, call)),
             probability=call.probability,
             count=call.count,
             mode="async" if call.asynchronous else "sequential",
             soft=soft,
-            policy=through_kube_proxy(self.platform, target, self.demands[workload.id].calls),
+            policy=self.policy(workload, target),
         )
 
     def _operation_name(self, target: str, call: CallProfile) -> str:
-        workload = self.workload_of(target)
-        operations = self.demands[workload.id].profile.operations if workload is not None else ()
-        return call.operation or (operations[0].name if operations else "request")
+        return self.known(target, call.operation or "") or "request"

@@ -13,6 +13,7 @@ from sim import program as ir
 from sim.compile.balancing import through_kube_proxy, through_reverse_proxy
 from sim.compile.callplans import Builder
 from sim.compile.media import stream_plan
+from sim.compile.stated import transfer
 from sim.demand import BACKEND_TIMEOUT_S, Demand
 
 TLS_HANDSHAKE_MS = 1.5
@@ -28,12 +29,29 @@ def entries(
     """The operations at which requests of this route enter the cluster, with their shares: the tunnel's or the proxy's,
     or those of the backends when no proxy is known."""
     if route.entry_workload is None:
-        builder.assumptions[f"requests of {route.id} enter at its Service: no reverse proxy in this tree serves it"] = (
-            None
-        )
+        if not route.direct:
+            builder.assumptions[
+                f"requests of {route.id} enter at its Service: no reverse proxy in this tree serves it"
+            ] = None
         weighted = _shares(route) or [(_nobody(builder, route), 1.0)]
-        return [(builder.operation(service, builder.known(service, operation)), share) for service, share in weighted]
+        return [(_at_service(builder, service, traffic, operation), share) for service, share in weighted]
     return [(_entry(builder, route, traffic, operation, scenario), 1.0)]
+
+
+def _at_service(builder: Builder, service: str, traffic: Traffic, operation: str) -> int:
+    """The app's operation for a client that comes without a proxy; between the transfers of its bodies if the
+    scenario's plan names their sizes."""
+    name = builder.known(service, operation)
+    workload = builder.workload_of(service)
+    plan = builder.demands[workload.id].plans.get(name) if workload is not None else None
+    if plan is None or (plan.request is None and plan.reply is None):
+        return builder.operation(service, name)
+    steps = [
+        *transfer(plan.request, _line("downlink", traffic)),
+        *builder.app_instructions(service, name),
+        *transfer(plan.reply, _line("uplink", traffic)),
+    ]
+    return builder.operation(service, f"{name} from {traffic.source}", steps)
 
 
 def main_backend(route: EntryRoute) -> str | None:
@@ -62,16 +80,17 @@ def _proxy(builder: Builder, route: EntryRoute, traffic: Traffic, operation: str
         service,
         name,
         [
-            *_transfer("downlink", _request_bytes(builder, route, operation), traffic),
-            *_proxy_work(demand, _round_trip(traffic, scenario)),
+            *_body(builder, route, operation, traffic, "downlink"),
+            *_proxy_work(demand, round_trip(traffic, scenario)),
             *_guards(builder, route, traffic),
             *_backend_calls(builder, route, operation),
-            *_transfer("uplink", _reply_bytes(builder, route, operation), traffic),
+            *_body(builder, route, operation, traffic, "uplink"),
         ],
     )
 
 
-def _round_trip(traffic: Traffic, scenario: Scenario) -> float:
+def round_trip(traffic: Traffic, scenario: Scenario) -> float:
+    """Seconds between the clients and the cluster, and back."""
     return scenario.spec.network.edge.rtt if traffic.source == "internet" else scenario.spec.network.lan_rtt
 
 
@@ -167,22 +186,23 @@ def _app_operation(builder: Builder, route: EntryRoute, operation: str) -> Opera
     return next((op for op in builder.demands[workload.id].profile.operations if op.name == operation), None)
 
 
-def _request_bytes(builder: Builder, route: EntryRoute, operation: str) -> float:
+def _body(builder: Builder, route: EntryRoute, operation: str, traffic: Traffic, line: str) -> list[ir.Instruction]:
+    """The body of a request (downlink) or its reply (uplink), as the scenario's plan says, else the catalogue."""
     profile = _app_operation(builder, route, operation)
-    return (profile.request_kb if profile is not None else 1.0) * 1000.0
+    service = main_backend(route)
+    workload = builder.workload_of(service) if service is not None else None
+    plan = builder.demands[workload.id].plans.get(operation) if workload is not None else None
+    link = _line(line, traffic)
+    if plan is not None:
+        return transfer(plan.request if line == "downlink" else plan.reply, link)
+    kilobytes = (1.0, 10.0) if profile is None else (profile.request_kb, profile.reply_kb)
+    size = kilobytes[line == "uplink"] * 1000.0
+    return [ir.Transfer(ir.Draw(size), link)] if size > 0.0 else []
 
 
-def _reply_bytes(builder: Builder, route: EntryRoute, operation: str) -> float:
-    profile = _app_operation(builder, route, operation)
-    return (profile.reply_kb if profile is not None else 10.0) * 1000.0
-
-
-def _transfer(line: str, size: float, traffic: Traffic) -> list[ir.Instruction]:
-    """Bytes over the home connection for clients outside, over the node's own network card for clients at home."""
-    if size <= 0.0:
-        return []
-    link = -1 if traffic.source == "lan" else 0 if line == "uplink" else 1
-    return [ir.Transfer(ir.Draw(size), link)]
+def _line(line: str, traffic: Traffic) -> int:
+    """The home connection for clients outside, the node's own network card for clients at home."""
+    return -1 if traffic.source == "lan" else 0 if line == "uplink" else 1
 
 
 def stream_entries(
@@ -199,7 +219,7 @@ def stream_entries(
         return [(call(service).operation, share) for service, share in _shares(route)]
     demand = builder.demands[route.entry_workload]
     steps = [
-        *_proxy_work(demand, _round_trip(traffic, scenario)),
+        *_proxy_work(demand, round_trip(traffic, scenario)),
         *_guards(builder, route, traffic),
         *_one_of(builder, route, call),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 from models.errors import InputError, Problem, Where
 from models.graph.routes import EntryRoute
+from models.platform import Platform
 from models.scenario import Scenario, Traffic
 from sim import program as ir
 from sim.compile.balancing import through_kube_proxy
 from sim.compile.callplans import Builder
-from sim.compile.entrance import entries, main_backend, stream_entries
+from sim.compile.entrance import entries, main_backend, round_trip, stream_entries
+from sim.compile.stated import draw
 from sim.compile.traces import read_trace
 from sim.demand import client_policy
 
@@ -27,8 +30,41 @@ SHAPES: dict[str, tuple[float, ...]] = {
 
 
 def matching_routes(pattern: str, routes: Iterable[EntryRoute]) -> list[EntryRoute]:
-    """The routes whose id or host a pattern matches (``*`` matches anything)."""
-    return [route for route in routes if fnmatchcase(route.id, pattern) or fnmatchcase(route.host, pattern)]
+    """The routes whose id or host a pattern matches (``*`` matches anything), without the Services of other traffic."""
+    return [
+        route
+        for route in routes
+        if not route.direct and (fnmatchcase(route.id, pattern) or fnmatchcase(route.host, pattern))
+    ]
+
+
+def _routes_of(traffic: Traffic, routes: Sequence[EntryRoute], platform: Platform, where: str) -> list[EntryRoute]:
+    """The routes that traffic goes to. Raises InputError when there are none."""
+    if traffic.service is not None:
+        name = traffic.service.removeprefix("Service ")
+        found = [route for route in routes if route.direct and route.id == name]
+        if not found:
+            known = [f"{item.namespace}/{item.name}" for item in platform.services]
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            raise InputError(
+                Problem(
+                    Where(field=f"{where}.service"),
+                    f"{traffic.service!r} is no Service of the platform",
+                    f"did you mean {close[0]!r}?" if close else f"Services: {', '.join(sorted(known)) or 'none'}",
+                )
+            )
+        return found
+    found = matching_routes(str(traffic.route), routes)
+    if not found:
+        hosts = ", ".join(sorted({route.host for route in routes if not route.direct}))
+        raise InputError(
+            Problem(
+                Where(field=f"{where}.route"),
+                f"{traffic.route!r} matches no route of the platform",
+                f"routes: {hosts}" if hosts else "there are none: name a Service instead (service: namespace/name)",
+            )
+        )
+    return found
 
 
 def sources(
@@ -44,16 +80,21 @@ def sources(
     kept: list[Traffic] = []
     for index, traffic in enumerate(scenario.spec.traffic):
         where = f"spec.traffic[{index}]"
-        found = matching_routes(traffic.route, routes)
-        if not found:
-            known = ", ".join(sorted({route.host for route in routes})) or "none"
+        if traffic.users is not None and traffic.think_time.mean + round_trip(traffic, scenario) <= 0.0:
             problems.append(
                 Problem(
-                    Where(field=f"{where}.route"),
-                    f"{traffic.route!r} matches no route of the platform",
-                    f"routes: {known}",
+                    Where(field=f"{where}.thinkTime"),
+                    "users who neither think nor wait for the network ask again without end in the instant in which "
+                    "they are refused",
+                    "let them think for a moment (1us), or give the network a round trip",
                 )
             )
+            continue
+        try:
+            found = _routes_of(traffic, routes, builder.platform, where)
+        except InputError as error:
+            problems.extend(error.problems)
+            continue
         for route in found:
             if not route.backends and route.entry_workload is None:
                 continue
@@ -91,7 +132,7 @@ def _route_sources(
     outside = traffic.source == "internet"
     common: dict[str, Any] = {
         "route": index,
-        "rtt": edge.rtt if outside else scenario.spec.network.lan_rtt,
+        "rtt": round_trip(traffic, scenario),
         "segment": 3600.0,
         "offset": _time_of_day(scenario) - scenario.spec.run.warm_up,
     }
@@ -109,7 +150,7 @@ def _route_sources(
         cv = traffic.variation if traffic.arrivals == "renewal" else 1.0
         out.append(ir.Source(route.id, mix=ways, rates=rates, cv=cv, policy=policy, edge_hits=hits, **common))
     elif traffic.users is not None:
-        think = ir.Draw(traffic.think_time)
+        think = draw(traffic.think_time)
         out.append(
             ir.Source(route.id, mix=ways, users=traffic.users, think=think, policy=policy, edge_hits=hits, **common)
         )

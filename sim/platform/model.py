@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 from models import scenario as schema
@@ -14,6 +13,7 @@ from models.objects import Manifest, dig
 from models.platform import Workload
 from models.scheduler.podinfo import parse_tolerations
 from models.scheduler.taints import Taint, Toleration
+from sim.demand import correction_key
 from sim.platform.storage import network_source
 
 UNREACHABLE = Taint("node.kubernetes.io/unreachable", "", "NoExecute")
@@ -180,11 +180,10 @@ def model_workload(
 
 
 def profile_override(workload: Workload, scenario: schema.Scenario | None) -> schema.Profile | None:
-    """The scenario's own demands for the workload (``Kind/namespace/name``, shell patterns)."""
+    """The scenario's own demands for the workload."""
     if scenario is None:
         return None
-    name = f"{workload.controller}/{workload.namespace}/{workload.name}"
-    return next((item for pattern, item in scenario.spec.profiles.items() if fnmatchcase(name, pattern)), None)
+    return scenario.spec.profiles.get(correction_key(scenario.spec.profiles, workload))
 
 
 def _container(container: Manifest, startup_s: float) -> ContainerModel:

@@ -72,10 +72,13 @@ def dependencies_of(graph: nx.MultiDiGraph[str]) -> Dependencies:
 
 
 def compile_routes(
-    platform: Platform, workloads: Iterable[Workload], dependencies: Dependencies = NO_DEPENDENCIES
+    platform: Platform,
+    workloads: Iterable[Workload],
+    dependencies: Dependencies = NO_DEPENDENCIES,
+    direct: Iterable[EntryRoute] = (),
 ) -> tuple[RouteModel, ...]:
     """The needs of every way into the platform. ``workloads`` include an implicit CoreDNS, which every call by name
-    inside the cluster then needs.
+    inside the cluster then needs. ``direct``: Services that clients call without a proxy.
 
     Routes to services that an incompletely rendered tree does not show are left out (:func:`unseen_routes`).
     """
@@ -85,7 +88,7 @@ def compile_routes(
     tls = _certificates(platform).get(secret, secret) if secret else None
     return tuple(
         _model(route, behind, dependencies, dns, tls)
-        for route in entry_routes(platform)
+        for route in (*entry_routes(platform), *direct)
         if (route.backends or route.internal) and not _unseen(platform, route, behind)
     )
 
@@ -152,7 +155,7 @@ def _model(
         needs=needs,
         wants=tuple(item for item in wants if not any(item in chain for chain in needs.values())),
         tunnel=route.tunnel or "",
-        certificate=route.certificate or route.tls_secret or (tls or ""),
+        certificate="" if route.direct else route.certificate or route.tls_secret or (tls or ""),
     )
 
 

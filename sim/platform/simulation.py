@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from models import scenario as schema
 from models.catalog import Apps, Timings, load_apps, load_timings
 from models.cluster import Cluster
+from models.graph.routes import service_routes
 from models.platform import Platform
 from sim.placement import Placement
 from sim.platform.autoscaling import start_autoscalers
@@ -36,7 +37,8 @@ def prepare_platform(
     ``timings``. Raises InputError for a timer that the catalogue does not have."""
     known = (timings or load_timings()).with_overrides(scenario.spec.cluster.timers)
     if routes is None:
-        routes = compile_routes(platform, placement.workloads, dependencies)
+        direct = service_routes(platform, scenario.spec.services_called())
+        routes = compile_routes(platform, placement.workloads, dependencies, direct)
     return compile_platform(
         platform,
         placement,

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from models.scenario import Profile
+from models.scenario_file import load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,6 +71,21 @@ def test_readme_command_works_on_the_reference_platform(line: str, tmp_path: Pat
     done = _run([tree if word == "path/to/tree" else word for word in words], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout or list(tmp_path.iterdir())
+
+
+def test_the_call_plan_of_the_readme_is_one_of_the_shipped_scenario_in_short() -> None:
+    (shown,) = [
+        yaml.safe_load(part) for part in re.findall(r"```yaml\n(.*?)```", README, re.S) if part.startswith("profiles:")
+    ]
+    shipped = load_scenario(ROOT / "scenarios" / "own-app.yaml").scenario.spec.profiles
+    for key, profile in shown["profiles"].items():
+        short = Profile.model_validate(profile).operations[0]
+        long = shipped[key].operations[0]
+        assert short.steps[0] == long.steps[0]
+        assert short.steps[1].cache is not None
+        assert long.steps[1].cache is not None
+        assert short.steps[1].cache.look_up == long.steps[1].cache.look_up
+        assert short.steps[1].cache.miss[0] == long.steps[1].cache.miss[0]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from models import amounts, callplan
 from models import scenario as schema
 from models.catalog import load_apps, load_hardware, load_timings
 from models.cluster import build_cluster
@@ -22,11 +23,12 @@ from reports.commands.inspect import scenario_schema
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "scenarios").glob("*.yaml"))
-MODELS = [
-    item
-    for item in vars(schema).values()
+MODELS = {
+    item.__name__: item
+    for module in (amounts, callplan, schema)
+    for item in vars(module).values()
     if isinstance(item, type) and issubclass(item, schema.Frozen) and item is not schema.Frozen
-]
+}
 TIMING_CALL = {"seconds", "range_s", "value"}
 TIMING_KEY = re.compile(r"[a-z0-9]+(\.[a-zA-Z0-9_]+)+")
 
@@ -37,14 +39,16 @@ def test_these_scenarios_ship() -> None:
         "evening-peak",
         "my-homelab",
         "node-loss",
+        "own-app",
         "quota-cut",
         "rollout",
         "staging",
     ]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_every_field_of_the_scenario_file_is_described(model: type[BaseModel]) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_every_field_of_the_scenario_file_is_described(name: str) -> None:
+    model: type[BaseModel] = MODELS[name]
     assert [name for name, field in model.model_fields.items() if not field.description] == []
     assert model.__doc__
 
@@ -156,6 +160,27 @@ def test_a_reservation_that_leaves_nothing_is_refused() -> None:
     said = " ".join(bad_cluster(reserved={"cpu": "6", "memory": "lots"}))
     assert "'6' leaves nothing of the node's cpu" in said
     assert "spec.cluster.nodes[0].reserved.memory" in said
+
+
+def test_nothing_may_be_reserved_and_zero_needs_no_quotes() -> None:
+    row = {"name": "one", "machine": "m920q", "role": "server", "reserved": {"cpu": 0, "memory": 0}}
+    (node,) = build_cluster(schema.Cluster.model_validate({"nodes": [row]})).nodes
+    assert node.manifest["status"]["allocatable"] == node.manifest["status"]["capacity"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("cores", 0), ("cores", 2.5), ("speed", 0), ("speed", "fast")])
+def test_a_machine_needs_whole_cores_and_some_speed(field: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=field):
+        schema.Node.model_validate({"name": "one", "machine": "m920q", field: value})
+
+
+def test_the_json_schema_takes_a_bare_time_and_one_with_a_law_and_no_other_key() -> None:
+    document = yaml.safe_load((ROOT / "scenarios" / "own-app.yaml").read_text())
+    validator = jsonschema.Draft202012Validator(json.loads(scenario_schema()))
+    (traffic,) = document["spec"]["traffic"]
+    for think, valid in (("7s", True), ({"mean": "7s"}, True), ({"law": "constant"}, False), ({"men": "7s"}, False)):
+        traffic["thinkTime"] = think
+        assert validator.is_valid(document) is valid
 
 
 def test_a_cluster_without_a_server_has_no_control_plane() -> None:

@@ -27,6 +27,8 @@ from models.units import (
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
+        ("50us", 5e-5),
+        ("1ms 500µs", 0.0015),
         ("250ms", 0.25),
         ("45 s", 45.0),
         ("90s", 90.0),
@@ -110,7 +112,17 @@ def test_what_cannot_be_read_is_quoted_with_an_example(parse: Any, text: Any, sa
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0s"), (0.25, "250ms"), (90.0, "90s"), (120.0, "2m"), (5400.0, "90m"), (86_400.0, "1d")]
+    ("seconds", "text"),
+    [
+        (0.0, "0s"),
+        (2e-8, "0.02us"),
+        (0.0123456789, "12.3456789ms"),
+        (0.25, "250ms"),
+        (90.0, "90s"),
+        (120.0, "2m"),
+        (5400.0, "90m"),
+        (86_400.0, "1d"),
+    ],
 )
 def test_a_duration_is_printed_in_the_largest_whole_unit(seconds: float, text: str) -> None:
     assert print_duration(seconds) == text
@@ -119,7 +131,7 @@ def test_a_duration_is_printed_in_the_largest_whole_unit(seconds: float, text: s
 @pytest.mark.parametrize(
     ("kind", "texts"),
     [
-        (Duration, ("250ms", "90s", "1h30m", "36h", "1y", "0")),
+        (Duration, ("0.05us", "50us", "1.2345678ms", "250ms", "90s", "1h30m", "36h", "1y", "0")),
         (Bandwidth, ("40Mbit/s", "1Gbit/s", "90MB/s", "1bps")),
         (Size, ("16Gi", "500GB", "20Mi", "1")),
         (Rate, ("2/s", "4/min", "1/day")),

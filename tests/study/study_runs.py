@@ -23,6 +23,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "evening-peak": (),
     "my-homelab": (),
     "node-loss": ("faults.0.at=20s", "faults.0.duration=1m"),
+    "own-app": (),
     "quota-cut": (
         "operations.0.at=5s",
         "operations.1.at=5s",
@@ -46,7 +47,7 @@ def rendered(trees: tuple[Path, ...], name: str) -> Rendered:
 def study(name: str, *settings: str) -> Study:
     """A shipped scenario with other settings, ready to run."""
     loaded = load_scenario(SCENARIOS / f"{name}.yaml", Changes(settings=settings))
-    first = "staging" if name == "staging" else "baseline-day"
+    first = name if name in ("own-app", "staging") else "baseline-day"
     return prepare(loaded, rendered(loaded.tree_paths(), first))
 
 

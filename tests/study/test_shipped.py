@@ -40,7 +40,7 @@ def test_every_request_that_arrived_has_one_outcome_or_is_in_flight_at_the_end_o
 
 
 @pytest.mark.parametrize("name", sorted(set(MOVED) - {"my-homelab"}))  # one node cannot hold spread databases
-def test_the_reference_platform_fits_at_rest_in_every_shipped_scenario(name: str) -> None:
+def test_every_pod_of_a_shipped_scenario_has_a_place_at_rest(name: str) -> None:
     prepared, _ = short(name)
     assert [(pod.key, pod.message) for pod in prepared.placement.waiting] == []
 
@@ -156,3 +156,22 @@ def test_a_broken_rollout_leaves_the_old_pods_and_the_way_back_completes() -> No
     assert "complete" in by_workload["Deployment utils/homepage"]
     # Only the removal of Traefik's old pods from the endpoints is felt, for less than a second.
     assert log.routes["start.home.example.org"].down_s(log.until) < 1.0
+
+
+def test_the_shop_answers_two_hundred_visitors_with_its_own_operations() -> None:
+    prepared, results = short("own-app")
+    program = prepared.compiled.program
+    assert program.routes == ("shop/web",)
+    called = {program.operations[call.operation].name for _, _, call in program.calls()}
+    assert called == {
+        "Service shop/products list (0 B sent, 30000 B got)",
+        "Service shop/products bought",
+        "Service shop/cart view",
+        "Service shop/cart checkout",
+        "Service shop/redis command",
+        "Service shop/db query",
+        "Service shop/db write",
+    }
+    # 200 visitors who think 7 s and wait some 50 ms: 28 requests a second.
+    arrived = sum(int(item.measures.arrived.sum()) for item in results.replications)
+    assert 26 < arrived / (120.0 * len(results.replications)) < 31
