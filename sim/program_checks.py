@@ -11,7 +11,6 @@ from dataclasses import fields, is_dataclass
 
 from models.errors import InputError, Problem, Where
 from sim.program import (
-    CFS_PERIOD_S,
     POOL_OF_POD,
     Cache,
     Call,
@@ -76,9 +75,9 @@ def pod_problems(program: Program, pod: PodStation) -> Iterator[Problem]:
     yield from _index(at, "service", pod.service, program.services)
     yield from _index(at, "node", pod.node, program.nodes)
     yield from _index(at, "disk", pod.disk, program.disks, optional=True)
-    yield from _positive(at, cpu_weight=pod.cpu_weight, cpu_limit=pod.cpu_limit)
-    if pod.cpu_burst > pod.cpu_limit * CFS_PERIOD_S:
-        quota = f"{pod.cpu_limit * CFS_PERIOD_S:g} core-seconds"
+    yield from _positive(at, cpu_weight=pod.cpu_weight, cpu_limit=pod.cpu_limit, cfs_period=pod.cfs_period)
+    if pod.cpu_burst > pod.cpu_limit * pod.cfs_period:
+        quota = f"{pod.cpu_limit * pod.cfs_period:g} core-seconds"
         yield _problem(at, f"cpu_burst is {pod.cpu_burst:g}", f"at most one period's quota, {quota}")
     yield from _not_negative(
         at,
