@@ -26,7 +26,7 @@ from sim import measures, randomness
 from sim.kernel_build import one_module
 from sim.kernel_cache import cache_directory, drop_damaged, seal
 from sim.layout import *
-from sim.program import RETRANSMIT_S, ROUNDING_S, TCP_GIVE_UP_S
+from sim.program import BEST_EFFORT_WEIGHT, RETRANSMIT_S, ROUNDING_S, TCP_GIVE_UP_S
 
 SERVED, DEGRADED, DENIED, RATE_LIMITED, REFUSED, TIMED_OUT, CONNECTION_RESET, NO_ENDPOINT, ERROR = numbers(9)
 NOTHING, NO, YES = np.int64(0), np.int64(0), np.int64(1)
@@ -595,6 +595,8 @@ def wake_group(I, F, group, now):
         resource = I[group + G_RESOURCE]
         count = I[resource + R_COUNT]
         I[I[resource + R_LIST] + count] = group
+        if I[group + G_SLICE]:
+            I[resource + R_SLICED] += 1
         I[group + G_POSITION] = count
         I[resource + R_COUNT] = count + 1
         if I[group + G_THROTTLED]:
@@ -615,6 +617,8 @@ def settle_group(I, F, group):
         F[group + G_RATE] = 0.0
         F[group + G_SPEED] = 0.0
         F[group + G_DUE] = INF
+        if I[group + G_SLICE]:
+            I[resource + R_SLICED] -= 1
         last = I[resource + R_COUNT] - 1
         moved = I[I[resource + R_LIST] + last]
         I[I[resource + R_LIST] + I[group + G_POSITION]] = moved
@@ -660,10 +664,45 @@ def unhold_cores(I, F, group, cores, now):
 
 
 @compiled
-def share_out(I, F, resource, weight):
-    """Weighted max-min fairness when the cores are contended: what a group gets per weight, unless it needs less."""
+def share_out(I, F, resource, piece, room, weight):
+    """Weighted max-min fairness in a contended slice: what a group gets per weight, unless it needs less."""
     groups, count = I[resource + R_LIST], I[resource + R_COUNT]
-    room, level = F[resource + R_CAPACITY], 0.0
+    level, found = 0.0, True
+    while found and weight > 0.0:
+        found = False
+        level = max(level, room / weight)
+        for position in range(count):
+            group = I[groups + position]
+            load, share = F[group + G_LOAD], F[group + G_WEIGHT]
+            fits = (I[group + G_SATISFIED] == 0) & (load <= share * level) & (I[group + G_SLICE] == piece)
+            I[group + G_SATISFIED] |= fits
+            room -= load if fits else 0.0
+            weight -= share if fits else 0.0
+            found |= fits
+    return level
+
+
+@compiled
+def share_out_slices(I, F, resource):
+    """The same in two steps: between slices and groups that are in none, then within each slice: sets R_LEVELS."""
+    groups, count = I[resource + R_LIST], I[resource + R_COUNT]
+    alone, bursting, trying = 0.0, 0.0, 0.0  # weights
+    burstable, best_effort = 0.0, 0.0  # loads
+    for position in range(count):
+        group = I[groups + position]
+        if not I[group + G_THROTTLED]:
+            if I[group + G_SLICE] == ALONE:
+                alone += F[group + G_WEIGHT]
+            elif I[group + G_SLICE] == BURSTABLE:
+                burstable += F[group + G_LOAD]
+                bursting += F[group + G_WEIGHT]
+            else:
+                best_effort += F[group + G_LOAD]
+                trying += F[group + G_WEIGHT]
+    heavy = F[resource + R_BURSTABLE] if burstable > 0.0 else 0.0
+    light = BEST_EFFORT_WEIGHT if best_effort > 0.0 else 0.0
+    room, weight, level = F[resource + R_CAPACITY], alone + heavy + light, 0.0
+    heavy_fits, light_fits = burstable == 0.0, best_effort == 0.0
     found = True
     while found and weight > 0.0:
         found = False
@@ -671,12 +710,26 @@ def share_out(I, F, resource, weight):
         for position in range(count):
             group = I[groups + position]
             load, share = F[group + G_LOAD], F[group + G_WEIGHT]
-            fits = (I[group + G_SATISFIED] == 0) & (load <= share * level)
-            I[group + G_SATISFIED] |= fits
-            room -= load if fits else 0.0
-            weight -= share if fits else 0.0
-            found |= fits
-    return level
+            if not I[group + G_SATISFIED] and I[group + G_SLICE] == ALONE and load <= share * level:
+                I[group + G_SATISFIED] = 1
+                room -= load
+                weight -= share
+                found = True
+        if not heavy_fits and burstable <= heavy * level:
+            heavy_fits = found = True
+            room -= burstable
+            weight -= heavy
+        if not light_fits and best_effort <= light * level:
+            light_fits = found = True
+            room -= best_effort
+            weight -= light
+    F[resource + R_LEVELS + ALONE] = level
+    F[resource + R_LEVELS + BURSTABLE] = INF
+    if not heavy_fits:
+        F[resource + R_LEVELS + BURSTABLE] = share_out(I, F, resource, BURSTABLE, heavy * level, bursting)
+    F[resource + R_LEVELS + BEST_EFFORT] = INF
+    if not light_fits:
+        F[resource + R_LEVELS + BEST_EFFORT] = share_out(I, F, resource, BEST_EFFORT, light * level, trying)
 
 
 @compiled
@@ -701,13 +754,19 @@ def resolve_machine(I, F, resource, now):
         I[group + G_SATISFIED] = throttled
         total += 0.0 if throttled else F[group + G_LOAD]
         weight += 0.0 if throttled else F[group + G_WEIGHT]
-    if total > F[resource + R_CAPACITY]:
-        level = share_out(I, F, resource, weight)
+    capacity = F[resource + R_CAPACITY]
+    sliced = total > capacity and I[resource + R_SLICED] > 0
+    if sliced:
+        share_out_slices(I, F, resource)
+    elif total > capacity:
+        level = share_out(I, F, resource, ALONE, capacity, weight)
     due, due_group = INF, NOTHING
     for position in range(count):
         group = I[groups + position]
         group_due = F[group + G_DUE]
         if not I[group + G_THROTTLED]:
+            if sliced:
+                level = F[resource + R_LEVELS + I[group + G_SLICE]]
             rate = min(F[group + G_LOAD], F[group + G_WEIGHT] * level)
             if rate != F[group + G_RATE] or I[group + G_CHANGED]:
                 group_due = plan_anew(I, F, resource, group, rate, now)
@@ -1859,6 +1918,7 @@ def disk_io(I, F, visit, instruction):
             I[visit + V_STATE] = ON_DISK
         else:
             I[visit + V_STATE] = IN_DISK_QUEUE
+            I[visit + V_STEP] = STEP_DISK_GRANTED
             link_last(I, F, disk, D_FIRST, D_LAST, visit)
             F[visit + V_TAG] = setup
         return True
