@@ -33,7 +33,8 @@ PATCHED = (
 def build(function: Callable[..., Any], signature: Any, options: dict[str, Any]) -> tuple[MachineCode, int]:
     """Compile a function for one signature: its object code, and the address where numba has put it.
 
-    It is called by numba's own convention, as the options say that there is no wrapper.
+    It is called by numba's own convention, as the options say that there is no wrapper. A numba that does not give its
+    object code away leaves it empty, which no linker accepts.
     """
     collecting = gc.isenabled()
     gc.disable()  # a tenth of the time, for nothing: little of what numba makes is garbage before the end
@@ -43,9 +44,10 @@ def build(function: Callable[..., Any], signature: Any, options: dict[str, Any])
     finally:
         if collecting:
             gc.enable()
-    symbol = compiled.fndesc.llvm_func_name
-    address = compiled.library.get_pointer_to_function(symbol)
-    return MachineCode(symbol, compiled.library._get_compiled_object()), address
+    symbol, library = compiled.fndesc.llvm_func_name, compiled.library
+    address = library.get_pointer_to_function(symbol)
+    code = library._get_compiled_object() if hasattr(library, "_get_compiled_object") else b""
+    return MachineCode(symbol, code), address
 
 
 def is_known() -> bool:

@@ -75,8 +75,9 @@ def test_machine_code_that_needs_an_unknown_function_is_refused() -> None:
 
 
 def test_what_is_no_object_file_or_lacks_the_entry_point_is_refused() -> None:
-    with pytest.raises(RuntimeError):
-        load(MachineCode("entry", b"something else"))
+    for code in (b"", b"something else"):
+        with pytest.raises(RuntimeError):
+            load(MachineCode("entry", code))
     with pytest.raises(RuntimeError, match="no_entry"):
         load(MachineCode("no_entry", object_file("cos").code))
 
