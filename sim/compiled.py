@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import kernel
 from sim import layout as at
+from sim import machine_code
 from sim.arrival_times import clock_between
 from sim.engine import Notice, Stop, check_factor, check_time, check_weights, endless
 from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop, Parts
@@ -58,7 +58,7 @@ class CompiledEngine:
         check_time(until)
         self._synchronise()
         while True:
-            code = kernel.advance(self.memory.I, self.memory.F, float(until), -1, 0, 0, 0.0)
+            code = machine_code.advance(self.memory.I, self.memory.F, float(until), -1, 0, 0, 0.0)
             if code == at.GROW:
                 self.memory.make_room()
             elif code == at.NOTICE:
@@ -75,7 +75,7 @@ class CompiledEngine:
 
     def _order(self, what: int, thing: int, number: int = 0, value: float = 0.0) -> None:
         self._synchronise()
-        kernel.advance(self.memory.I, self.memory.F, 0.0, int(what), int(thing), int(number), float(value))
+        machine_code.advance(self.memory.I, self.memory.F, 0.0, int(what), int(thing), int(number), float(value))
 
     def _take_notices(self) -> tuple[Notice, ...]:
         memory = self.memory.I

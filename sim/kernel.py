@@ -6,7 +6,8 @@ source; constant timeouts in a list per policy with a single timer in the heap; 
 instant at most, and only groups whose rate has changed are touched. What keeps it exact: no fastmath, no threads, the
 reference's order of arithmetic and of events.
 
-Whoever calls :func:`advance` gets ``GROW`` back when a table is nearly full, makes it larger and calls again.
+Whoever calls :func:`advance` gets ``GROW`` back when a table is nearly full, makes it larger and calls again. It is
+called through ``sim.machine_code``, which imports this file only to compile it.
 """
 
 # ruff: noqa: F403, F405
@@ -18,13 +19,13 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
 from sim import measures, randomness
-from sim.kernel_build import one_module
-from sim.kernel_cache import cache_directory, drop_damaged, seal
+from sim.kernel_build import build as build_function
+from sim.kernel_cache import MachineCode
 from sim.layout import *
 from sim.program import BEST_EFFORT_WEIGHT, RETRANSMIT_S, ROUNDING_S, TCP_GIVE_UP_S
 
@@ -55,7 +56,12 @@ CALL_VISIT, CALL_BALANCE, CALL_LOSS = randomness.CALL_VISIT, randomness.CALL_BAL
 CALL_JITTER, CALL_HEDGE = randomness.CALL_JITTER, randomness.CALL_HEDGE
 PER_ATTEMPT = np.int64(randomness.PER_ATTEMPT)
 
-INNER: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "no_rewrites": True,  # they are for expressions on arrays, and looking for some takes 7 % of the time
+}
 compiled = njit(**INNER)
 
 
@@ -67,10 +73,6 @@ def inlined(function: Any) -> Any:
 # ------------------------------------------------------------------------------------------------- random numbers
 
 if config.DISABLE_JIT:
-
-    def pointer(words):
-        """In the interpreter an array is good enough."""
-        return words
 
     def prefetch(words, address):
         """Nothing to gain in the interpreter."""
@@ -96,15 +98,6 @@ else:
     _GOLDEN = np.uint64(randomness.GOLDEN)
     _FIRST, _SECOND = np.uint64(randomness.MULTIPLIER_1), np.uint64(randomness.MULTIPLIER_2)
     _S30, _S27, _S31, _S11, _BYTE = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(0xFF)
-
-    @intrinsic
-    def pointer(context, words):
-        """The address of an array's words: what is passed on is one machine word, and nothing is checked."""
-
-        def generate(context, builder, signature, arguments):
-            return context.make_array(signature.args[0])(context, builder, arguments[0]).data
-
-        return types.CPointer(words.dtype)(words), generate
 
     @intrinsic
     def prefetch(context, words, address):
@@ -2300,35 +2293,20 @@ def obey(I, F, order, thing, number, value):
         stop_accounts(I, F)
 
 
-def advance(integers: Any, floats: Any, until: float, order: int, thing: int, number: int, value: float) -> Any:
+def advance(I, F, until, order, thing, number, value):
     """The one way in, so that there is one thing to compile and to load: advance, or obey if there is an ``order``."""
     if order >= 0:
-        obey(pointer(integers), pointer(floats), order, thing, number, value)
+        obey(I, F, order, thing, number, value)
         return DONE
-    return run_until(pointer(integers), pointer(floats), until)
+    return run_until(I, F, until)
 
 
-def _entry_point(function, directory):
-    """The function as machine code for one signature, from the cache in ``directory`` or compiled into it."""
-    before, config.CACHE_DIR = config.CACHE_DIR, str(directory or "")
-    signature = types.int64(
-        types.int64[::1], types.float64[::1], types.float64, types.int64, types.int64, types.int64, types.float64
-    )
-    try:
-        if directory is not None:
-            drop_damaged(directory)
-        with one_module(function.__name__):
-            found = njit(signature, nogil=True, cache=directory is not None, error_model="numpy")(function)
-        if directory is not None and found.stats.cache_misses:
-            seal(directory)
-    except OSError:
-        if directory is None:
-            raise
-        return _entry_point(function, None)  # the disk is full, for example
-    finally:
-        config.CACHE_DIR = before
-    return found
+INTERPRETED = bool(config.DISABLE_JIT)
+"""Whether numba has been told not to compile."""
 
 
-if not config.DISABLE_JIT:
-    advance = _entry_point(advance, cache_directory(config.CACHE_DIR))
+def build() -> tuple[MachineCode, int]:
+    """Compile :func:`advance` with all it calls; see :func:`sim.kernel_build.build`."""
+    words, reals = types.CPointer(types.int64), types.CPointer(types.float64)
+    what = (types.float64, types.int64, types.int64, types.int64, types.float64)
+    return build_function(advance, types.int64(words, reals, *what), INNER)
