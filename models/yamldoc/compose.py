@@ -108,6 +108,8 @@ def _yaml_problem(error: yaml.YAMLError, file: str, first_line: int) -> InputErr
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line = first_line + mark.line if mark is not None else None
     what = getattr(error, "problem", None) or str(error)
+    if what.startswith("exceeded maximum nesting depth"):  # newer versions of libyaml have a bound of their own
+        return _too_deep(Where(file, line))
     context = getattr(error, "context", None)
     return InputError(
         Problem(
@@ -116,6 +118,11 @@ def _yaml_problem(error: yaml.YAMLError, file: str, first_line: int) -> InputErr
             "mend the file; a tab, a missing quote or a wrong indentation is the usual cause",
         )
     )
+
+
+def _too_deep(where: Where) -> InputError:
+    what = f"nested deeper than {MAX_DEPTH} levels"
+    return InputError(Problem(where, what, "no Kubernetes object needs that; check what wrote the file"))
 
 
 def _refuse_deep_nesting(text: str, file: str, first_line: int) -> None:
@@ -128,13 +135,8 @@ def _refuse_deep_nesting(text: str, file: str, first_line: int) -> None:
         if isinstance(event, yaml.events.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise InputError(
-                    Problem(
-                        Where(file, first_line + (event.start_mark.line if event.start_mark is not None else 0)),
-                        f"nested deeper than {MAX_DEPTH} levels",
-                        "no Kubernetes object needs that; check what wrote the file",
-                    )
-                )
+                line = event.start_mark.line if event.start_mark is not None else 0
+                raise _too_deep(Where(file, first_line + line))
         elif isinstance(event, yaml.events.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.events.StreamEndEvent):

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zlib import crc32
 
 import networkx as nx
 
@@ -55,14 +54,12 @@ class Compiled:
     def station(self, workload: str, pod: str, node: str) -> ir.PodStation:
         """The station of a pod of ``workload`` called ``pod`` on ``node``.
 
-        Its CFS periods begin at a moment of their own, as since Linux 6.3 (kernel/sched/fair.c, init_cfs_bandwidth).
+        All pods' CFS periods begin together, as before Linux 6.3, which spreads them (kernel/sched/fair.c,
+        init_cfs_bandwidth).
         """
         index = self.nodes[node]
         pool = self.encoders.get(node, -1) if workload in self.encoding else -1
-        station = self.stations[workload]
-        phase = crc32(pod.encode()) / 2**32 * station.cfs_period
-        disk = self.remote.get(workload, index)
-        return replace(station, name=pod, node=index, disk=disk, pool=pool, cfs_phase=phase)
+        return replace(self.stations[workload], name=pod, node=index, disk=self.remote.get(workload, index), pool=pool)
 
 
 def compile_program(
