@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sim import kernel
 from sim import layout as at
 from sim.arrival_times import clock_between
-from sim.engine import Notice, Stop
+from sim.engine import Notice, Stop, check_factor, check_time, check_weights, endless
 from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop, Parts
-from sim.pack import Memory, pack_endpoints, pack_pod, pack_program
+from sim.pack import Memory, begin_quota, pack_endpoints, pack_pod, pack_program
 from sim.program import Outcome, PodStation, Program
 
 Floats = NDArray[np.float64]
@@ -55,6 +55,7 @@ class CompiledEngine:
         return max(float(self.memory.F[at.H_NOW]), self.horizon)
 
     def advance(self, until: float) -> Stop:
+        check_time(until)
         self._synchronise()
         while True:
             code = kernel.advance(self.memory.I, self.memory.F, float(until), -1, 0, 0, 0.0)
@@ -62,6 +63,8 @@ class CompiledEngine:
                 self.memory.make_room()
             elif code == at.NOTICE:
                 return Stop(self.now, self._take_notices())
+            elif code == at.STUCK:
+                raise endless(self.now)
             else:
                 self.horizon = max(self.horizon, until)
                 return Stop(self.now)
@@ -160,6 +163,7 @@ class CompiledEngine:
             self._order(at.DO_WATCH_MEMORY, pod, value=max(delay, 0.0))
 
     def set_endpoints(self, service: int, slots: Sequence[int], weights: Sequence[float] | None = None) -> None:
+        check_weights(slots, weights)
         pods = [(slot, self.pods[slot]) for slot in slots]
         pack_endpoints(self.memory, self.layout, self.layout.services[service], pods, weights)
 
@@ -201,7 +205,12 @@ class CompiledEngine:
 
     def revive(self, slot: int) -> None:
         if not self._running(slot):
-            self.memory.F[self.pods[slot] + at.P_COUNTED] = self.now
+            F, pod = self.memory.F, self.pods[slot]
+            F[pod + at.P_COUNTED] = self.now
+            if self.memory.I[pod + at.G_LIMITED]:
+                F[pod + at.G_THROTTLED_S] -= self._still_throttled(pod)
+                F[pod + at.G_TOUCHED] = self.now
+                begin_quota(self.memory, pod, self.now)
             self._begin_pod(slot)
             self._start_cold(slot)
 
@@ -286,6 +295,7 @@ class CompiledEngine:
 
     def set_rate_factor(self, source: int, factor: float) -> None:
         spec, address, F = self.program.sources[source], self.layout.sources[source], self.memory.F
+        check_factor(spec, factor)
         if not spec.users and not spec.trace:
             rates = np.array(spec.rates, np.float64)
             since, before = float(F[address + at.U_SINCE]), float(F[address + at.U_FACTOR])
@@ -311,13 +321,17 @@ class CompiledEngine:
             I[pod + at.P_QUEUE_MAX] = I[pod + at.P_QUEUE_SIZE]
             if self._running(slot):
                 F[pod + at.P_MEMORY_MAX] = self._memory_now(slot)
-            throttled = bool(I[pod + at.G_THROTTLED])
             F[pod + at.G_USED], I[pod + at.G_THROTTLED_PERIODS] = 0.0, 0
-            F[pod + at.G_THROTTLED_S] = max(F[pod + at.G_BOUNDARY] - now, 0.0) if throttled else 0.0
+            F[pod + at.G_THROTTLED_S] = self._still_throttled(pod)
             self.idle_since[slot], self.idle_s[slot] = now, 0.0
         for resource in layout.resources:
             F[resource + at.R_USED] = F[resource + at.R_BUSY_S] = F[resource + at.R_BIN_END] = 0.0
         F[at.H_BIN_END] = 0.0
+
+    def _still_throttled(self, pod: int) -> float:
+        """Time until the pod's next period, if it is throttled until then."""
+        throttled = self.memory.I[pod + at.G_THROTTLED]
+        return max(float(self.memory.F[pod + at.G_BOUNDARY]) - self.now, 0.0) if throttled else 0.0
 
     def _memory_now(self, slot: int) -> float:
         F, I, pod = self.memory.F, self.memory.I, self.pods[slot]
@@ -337,7 +351,7 @@ class CompiledEngine:
             if self._running(slot):
                 pod = self.pods[slot]
                 F[pod + at.P_MEMORY_MAX] = max(F[pod + at.P_MEMORY_MAX], self._memory_now(slot))
-        throttled = np.where(I[pods + at.G_THROTTLED] > 0, np.maximum(F[pods + at.G_BOUNDARY] - now, 0.0), 0.0)
+        throttled = np.array([self._still_throttled(pod) for pod in self.pods], np.float64)
         bins = self._block(F, int(I[layout.services[0] + at.S_BINS]), 3 * len(program.services), program.bins)
         return EngineMeasures(
             program=program,

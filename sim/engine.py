@@ -14,6 +14,7 @@ never by ticks, and cutting an advance into pieces changes nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -21,8 +22,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import InputError, Problem, Where
 from sim.measures import EngineMeasures
-from sim.program import PodStation, Program
+from sim.program import PodStation, Program, Source
 
 EngineKind = Literal["auto", "compiled", "reference"]
 
@@ -137,6 +139,41 @@ class Engine(Protocol):
 
     def reset_measures(self) -> None:
         """Forget what was measured: the end of the warm-up. Requests that arrived before stay uncounted."""
+
+
+def check_time(until: float) -> None:
+    """Raise ValueError for a time that is no number."""
+    if math.isnan(until):
+        raise ValueError("advance to nan: until must be a time in seconds, or inf")
+
+
+def check_weights(slots: Sequence[int], weights: Sequence[float] | None) -> None:
+    """Raise ValueError for weights that no balancer can follow."""
+    if weights is None:
+        return
+    if len(weights) != len(slots):
+        raise ValueError(f"{len(slots)} endpoints and {len(weights)} weights: give each endpoint its weight")
+    for slot, weight in zip(slots, weights, strict=True):
+        if not 0.0 < weight < math.inf:
+            raise ValueError(f"endpoint {slot} has weight {weight:g}: leave out what gets nothing, others are above 0")
+
+
+def check_factor(source: Source, factor: float) -> None:
+    """Raise ValueError for a factor that a source cannot come back from, or that is none."""
+    if not 0.0 <= factor < math.inf or (source.users and factor == 0.0):
+        least = "above 0: users would think for ever" if source.users else "0 or more"
+        raise ValueError(f"rate factor {factor:g} of source {source.name}: must be {least}, and finite")
+
+
+def endless(now: float) -> InputError:
+    """What is raised when requests go round for ever without any time passing."""
+    return InputError(
+        Problem(
+            Where(),
+            f"requests go round without end at {now:g} s: none of them takes any time",
+            "give users a think time, or what refuses them at once a round trip",
+        )
+    )
 
 
 def make_engine(program: Program, *, seed: int, replication: int = 0, kind: EngineKind = "auto") -> Engine:

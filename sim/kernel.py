@@ -26,7 +26,7 @@ from sim import measures, randomness
 from sim.kernel_build import one_module
 from sim.kernel_cache import cache_directory, drop_damaged, seal
 from sim.layout import *
-from sim.program import CFS_PERIOD_S, RETRANSMIT_S, TCP_GIVE_UP_S
+from sim.program import RETRANSMIT_S, ROUNDING_S, TCP_GIVE_UP_S
 
 SERVED, DEGRADED, DENIED, RATE_LIMITED, REFUSED, TIMED_OUT, CONNECTION_RESET, NO_ENDPOINT, ERROR = numbers(9)
 NOTHING, NO, YES = np.int64(0), np.int64(0), np.int64(1)
@@ -475,14 +475,15 @@ def account(I, F, group, now):
 
 
 @compiled
-def next_boundary(phase, now):
-    """The first CFS period boundary after ``now``."""
-    k = int(math.floor((now - phase) / CFS_PERIOD_S))
-    while phase + (k + 1) * CFS_PERIOD_S <= now:
+def next_boundary(F, group, now):
+    """The first boundary of the group's CFS periods after ``now``."""
+    phase, period = F[group + G_PHASE], F[group + G_PERIOD]
+    k = int(math.floor((now - phase) / period))
+    while phase + (k + 1) * period <= now:
         k += 1
-    while phase + k * CFS_PERIOD_S > now:
+    while phase + k * period > now:
         k -= 1
-    return phase + (k + 1) * CFS_PERIOD_S
+    return phase + (k + 1) * period
 
 
 account_at_once = inlined(account)
@@ -491,9 +492,9 @@ account_at_once = inlined(account)
 @compiled
 def refilled(I, F, group, periods):
     """See ``sim.reference_fluid.Group.refilled``."""
-    quota, rate = F[group + G_LIMIT] * CFS_PERIOD_S, F[group + G_RATE]
+    quota, rate = F[group + G_LIMIT] * F[group + G_PERIOD], F[group + G_RATE]
     left = F[group + G_BUDGET] - rate * (F[group + G_BOUNDARY] - F[group + G_TOUCHED])
-    gain, most = quota - rate * CFS_PERIOD_S, quota + F[group + G_BURST]
+    gain, most = quota - rate * F[group + G_PERIOD], quota + F[group + G_BURST]
     if gain >= 0.0:
         return min(left + quota + (periods - 1) * gain, most)
     return min(left + quota, most) + (periods - 1) * gain
@@ -508,11 +509,11 @@ def catch_up(I, F, group, now, elapsed):
         if now < F[group + G_BOUNDARY]:
             F[group + G_BUDGET] -= F[group + G_RATE] * elapsed
         else:
-            boundary, quota = next_boundary(F[group + G_PHASE], now), F[group + G_LIMIT] * CFS_PERIOD_S
+            boundary, quota = next_boundary(F, group, now), F[group + G_LIMIT] * F[group + G_PERIOD]
             if F[group + G_BURST] > 0.0:
-                quota = refilled(I, F, group, round((boundary - F[group + G_BOUNDARY]) / CFS_PERIOD_S))
+                quota = refilled(I, F, group, round((boundary - F[group + G_BOUNDARY]) / F[group + G_PERIOD]))
             F[group + G_BOUNDARY] = boundary
-            in_period = now - (boundary - CFS_PERIOD_S)
+            in_period = now - (boundary - F[group + G_PERIOD])
             F[group + G_BUDGET] = quota - F[group + G_RATE] * in_period
     F[group + G_TOUCHED] = now
 
@@ -528,11 +529,11 @@ def touch(I, F, group, now):
 @compiled
 def exhaustion_of_burst(I, F, group):
     """See ``sim.reference_fluid.Group.exhaustion_of_burst``."""
-    need, first = F[group + G_RATE] * CFS_PERIOD_S, refilled(I, F, group, 1)
-    loss, later = need - F[group + G_LIMIT] * CFS_PERIOD_S, 0.0
+    need, first = F[group + G_RATE] * F[group + G_PERIOD], refilled(I, F, group, 1)
+    loss, later = need - F[group + G_LIMIT] * F[group + G_PERIOD], 0.0
     if first >= need:
         later = math.floor((first - need) / loss) + 1.0
-    return F[group + G_BOUNDARY] + later * CFS_PERIOD_S + (first - later * loss) / F[group + G_RATE]
+    return F[group + G_BOUNDARY] + later * F[group + G_PERIOD] + (first - later * loss) / F[group + G_RATE]
 
 
 @compiled
@@ -552,13 +553,13 @@ def plan(I, F, group):
         if budget < 0.0:
             budget = 0.0
         at = F[group + G_TOUCHED] + budget / rate
-        if at < F[group + G_BOUNDARY]:
+        if at < F[group + G_BOUNDARY] - ROUNDING_S:
             exhaustion = at
         elif rate > F[group + G_LIMIT]:
-            exhaustion = F[group + G_BOUNDARY] + F[group + G_LIMIT] * CFS_PERIOD_S / rate
+            exhaustion = F[group + G_BOUNDARY] + F[group + G_LIMIT] * F[group + G_PERIOD] / rate
             if F[group + G_BURST] > 0.0:
                 exhaustion = exhaustion_of_burst(I, F, group)
-    due = min(completion, exhaustion)
+    due = completion if completion <= exhaustion + ROUNDING_S else exhaustion
     F[group + G_COMPLETION] = completion
     F[group + G_DUE] = due
     return due
@@ -577,9 +578,9 @@ def mark_dirty(I, F, resource):
 def release_throttle(I, F, group, now):
     """A new period begins for a throttled group."""
     I[group + G_THROTTLED] = 0
-    boundary, quota = next_boundary(F[group + G_PHASE], now), F[group + G_LIMIT] * CFS_PERIOD_S
+    boundary, quota = next_boundary(F, group, now), F[group + G_LIMIT] * F[group + G_PERIOD]
     if F[group + G_BURST] > 0.0:
-        quota = min(round((boundary - F[group + G_BOUNDARY]) / CFS_PERIOD_S) * quota, quota + F[group + G_BURST])
+        quota = min(round((boundary - F[group + G_BOUNDARY]) / F[group + G_PERIOD]) * quota, quota + F[group + G_BURST])
     F[group + G_BUDGET] = quota
     F[group + G_BOUNDARY] = boundary
     I[group + G_CHANGED] = 1
@@ -2081,7 +2082,11 @@ def count_room(I, F):
     if I[H_LOG_CAPACITY] > 0:
         steps = min(steps, I[H_LOG_CAPACITY] - I[H_LOG_SIZE])
     steps = min(steps // fan, (I[H_HEAP_CAPACITY] - I[H_HEAP_SIZE]) // (4 * fan + 4))
+    if I[H_TRACES_SIZE] == 0 and I[H_TRACES_ALL] < MOST_TRACES:
+        steps = NOTHING
     I[H_STEPS] = steps
+    I[H_STILL] = I[H_STILL] + steps if F[H_NOW] == F[H_STILL_SINCE] else NOTHING
+    F[H_STILL_SINCE] = F[H_NOW]
     return steps <= 0
 
 
@@ -2111,13 +2116,18 @@ def look_ahead(I, F, heap, thing):
 
 @compiled
 def run_until(I, F, until):
-    """Run all events up to and including ``until``: DONE, or NOTICE, or GROW to be called again with larger tables."""
+    """Run all events up to and including ``until``: DONE, or NOTICE, or GROW to be called again with larger tables.
+
+    STUCK: so much happens in one instant that it will never end.
+    """
     I[H_STEPS] = 0
     while True:
         visit = NOTHING
         if I[H_READY_SIZE] > 0:
             if lacks_room(I, F):
                 return GROW
+            if I[H_STILL] > MOST_STEPS:
+                return STUCK
             entry = I[H_READY] + 2 * I[H_READY_HEAD]
             I[H_READY_HEAD] = (I[H_READY_HEAD] + 1) & (I[H_READY_CAPACITY] - 1)
             I[H_READY_SIZE] -= 1
@@ -2137,6 +2147,8 @@ def run_until(I, F, until):
                     return DONE
                 if lacks_room(I, F):
                     return GROW
+                if I[H_STILL] > MOST_STEPS:
+                    return STUCK
                 F[H_NOW] = F[heap]
                 I[H_HEAP_HOLE] = 1
                 sequence, payload = I[heap + 1], I[heap + 2]

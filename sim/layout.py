@@ -44,6 +44,8 @@ CACHE_LINE = np.int64(8)
     H_FREE_CALL,
     H_FREE_CALLS,
     H_STEPS,  # for so many the tables surely have room
+    H_STILL,  # steps that took no time
+    H_STILL_SINCE,  # f
     H_DIRTY,  # @ of resource addresses
     H_DIRTY_SIZE,
     H_TREE,  # @ of the tournament over resources: dues f, then winners
@@ -71,6 +73,7 @@ CACHE_LINE = np.int64(8)
     H_EXEMPLARS,  # kept per route
     H_TRACES,  # @ of free trace addresses, a stack
     H_TRACES_SIZE,
+    H_TRACES_ALL,  # free or not
     H_BIN_BEGIN,  # f, the moments whose bin is known
     H_BIN_END,  # f
     H_BIN,
@@ -78,7 +81,7 @@ CACHE_LINE = np.int64(8)
     H_LOG_SIZE,
     H_LOG_CAPACITY,  # 0: no log
     HEADER,
-) = numbers(53)
+) = numbers(56)
 
 # A group of threads that share a rate: a pod's, or the transfers of a link or a disk.
 (
@@ -87,6 +90,7 @@ CACHE_LINE = np.int64(8)
     G_LIMITED,  # has a CFS quota
     G_LIMIT,  # f cores
     G_PHASE,  # f
+    G_PERIOD,  # f
     G_BURST,  # f core-seconds that a period may take over
     G_HEAP,  # @ of the thread that ends first
     G_THREADS,
@@ -109,7 +113,7 @@ CACHE_LINE = np.int64(8)
     G_THROTTLED_S,  # f
     G_THROTTLED_PERIODS,
     GROUP,
-) = numbers(27)
+) = numbers(28)
 
 # A pod: a group and more.
 (
@@ -386,7 +390,7 @@ HOP = HOP_CPU + PARTS
 TRACE_RECORD = T_HOPS + MAX_HOPS * HOP
 (M_SERIES, M_ARRIVED, M_LATENCY, M_OUTCOME, M_ATTEMPTS, M_COUNT, M_HOPS) = numbers(7)
 EXEMPLAR = M_HOPS + MAX_HOPS * HOP
-TRACES = np.int64(1024)
+MOST_TRACES = np.int64(1 << 14)
 """Requests whose visits are noted at the same time; beyond it requests are counted but not traced."""
 
 LOG_ENTRY = np.int64(7)
@@ -409,8 +413,11 @@ LOG_ENTRY = np.int64(7)
 ) = numbers(13)
 KIND_BITS = np.int64(4)
 
+MOST_STEPS = np.int64(200_000_000)
+"""Steps in one instant, after which it is taken for endless."""
+
 # What advance returns, and kinds of notices.
-DONE, NOTICE, GROW = numbers(3)
+DONE, NOTICE, GROW, STUCK = numbers(4)
 NOTICE_OOM, NOTICE_DRAINED = numbers(2)
 
 # What the platform may order.

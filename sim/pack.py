@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sim import layout as at
 from sim.measures import BUCKETS, COARSE_BUCKETS
 from sim.program import (
-    CFS_PERIOD_S,
     POOL_OF_POD,
     Balance,
     Cache,
@@ -80,6 +79,8 @@ class Memory:
             count = max(2 * need, self.calls)
             self._add_records(at.H_FREE_CALL, at.H_FREE_CALLS, at.CALL, at.C_NEXT_FREE, count)
             self.calls += count
+        if self.I[at.H_TRACES_SIZE] == 0 and self.I[at.H_TRACES_ALL] < at.MOST_TRACES:
+            self._add_traces()
         size, capacity = int(self.I[at.H_HEAP_SIZE]), int(self.I[at.H_HEAP_CAPACITY])
         if size + 4 * need + 4 > capacity:
             capacity = 2 * capacity + 8 * need
@@ -91,6 +92,13 @@ class Memory:
             self.I[at.H_LOG] = self.move(int(self.I[at.H_LOG]), int(at.LOG_ENTRY * log), int(at.LOG_ENTRY * capacity))
             self.I[at.H_LOG_CAPACITY] = capacity
         self._make_room_for_the_woken(need)
+
+    def _add_traces(self) -> None:
+        every = int(self.I[at.H_TRACES_ALL])
+        count = min(max(every, 256), int(at.MOST_TRACES) - every)
+        first, stack = self.allocate(int(count * at.TRACE_RECORD)), int(self.I[at.H_TRACES])
+        self.I[stack : stack + count] = first + at.TRACE_RECORD * np.arange(count)
+        self.I[at.H_TRACES_SIZE], self.I[at.H_TRACES_ALL] = count, every + count
 
     def visits_of(self, pod: int) -> NDArray[np.int64]:
         """Addresses of the visits in a pod, in order of admission."""
@@ -273,9 +281,9 @@ def pack_pod(memory: Memory, places: Layout, pod: PodStation, slot: int, now: fl
     if math.isfinite(pod.cpu_limit):
         words[address + at.G_LIMITED] = 1
         numbers[address + at.G_LIMIT] = pod.cpu_limit
-        numbers[address + at.G_BUDGET] = pod.cpu_limit * CFS_PERIOD_S
+        numbers[address + at.G_PERIOD] = pod.cfs_period
         numbers[address + at.G_BURST] = pod.cpu_burst
-        numbers[address + at.G_BOUNDARY] = _next_boundary(pod.cfs_phase, now)
+        begin_quota(memory, address, now)
     words[address + at.P_SLOT], words[address + at.P_NODE], words[address + at.P_SERVICE] = slot, pod.node, pod.service
     words[address + at.P_WORKERS], words[address + at.P_BOUND] = pod.workers, pod.queue
     numbers[address + at.P_MEMORY_REQUEST] = pod.memory_per_request
@@ -289,14 +297,17 @@ def pack_pod(memory: Memory, places: Layout, pod: PodStation, slot: int, now: fl
     return address
 
 
-def _next_boundary(phase: float, now: float) -> float:
-    """The first CFS period boundary after ``now``, as the kernel computes it."""
-    number = math.floor((now - phase) / CFS_PERIOD_S)
-    while phase + (number + 1) * CFS_PERIOD_S <= now:
+def begin_quota(memory: Memory, pod: int, now: float) -> None:
+    """A new container has a new group with a full quota, until the first boundary as the kernel computes it."""
+    phase, period = float(memory.F[pod + at.G_PHASE]), float(memory.F[pod + at.G_PERIOD])
+    number = math.floor((now - phase) / period)
+    while phase + (number + 1) * period <= now:
         number += 1
-    while phase + number * CFS_PERIOD_S > now:
+    while phase + number * period > now:
         number -= 1
-    return phase + (number + 1) * CFS_PERIOD_S
+    memory.I[pod + at.G_THROTTLED] = 0
+    memory.F[pod + at.G_BUDGET] = memory.F[pod + at.G_LIMIT] * period
+    memory.F[pod + at.G_BOUNDARY] = phase + (number + 1) * period
 
 
 def _register(memory: Memory, places: Layout, resource: int, address: int, slot: int) -> None:
@@ -547,7 +558,4 @@ def _measures(memory: Memory, program: Program, places: Layout) -> None:
     for index, service in enumerate(places.services):
         memory.I[service + at.S_SOJOURN] = sojourn + BUCKETS * index
     places.measured.append((sojourn, words))
-    stack = memory.allocate(int(at.TRACES))
-    memory.I[at.H_TRACES], memory.I[at.H_TRACES_SIZE] = stack, at.TRACES
-    traces = memory.allocate(int(at.TRACES * at.TRACE_RECORD))
-    memory.I[stack : stack + at.TRACES] = traces + at.TRACE_RECORD * np.arange(at.TRACES)
+    memory.I[at.H_TRACES] = memory.allocate(int(at.MOST_TRACES))

@@ -20,6 +20,9 @@ from models.amounts import Law
 CFS_PERIOD_S = 0.1
 """Length of a CFS bandwidth period: Linux Documentation/scheduler/sched-bwc.rst, the kubelet's cpuCFSQuotaPeriod."""
 
+ROUNDING_S = 1e-9
+"""Of a quota that ends this much before the work does, the difference is taken for one of rounding."""
+
 DIAL_TIMEOUT_S = 30.0
 """How long a proxy waits for a connection: traefik, ServersTransport forwardingTimeouts.dialTimeout."""
 
@@ -129,8 +132,8 @@ class PodStation:
 
     ``workers`` requests are served at once (0: no bound); ``queue`` more may wait (-1: no bound), beyond it a
     connection is refused. ``cpu_weight`` is the CFS weight (cpu.shares of the request), ``cpu_limit`` the quota in
-    cores (inf: none) with periods at ``cfs_phase + k * 100 ms``. ``cpu_burst``: core-seconds of quota that a period may
-    take over from those before it (cpu.cfs_burst_us, at most one period's quota; 0 as Kubernetes leaves it).
+    cores (inf: none) with periods from ``cfs_phase + k * cfs_period`` on. ``cpu_burst``: core-seconds of quota that a
+    period may take over from those before it (cpu.cfs_burst_us, at most one period's quota; 0 as Kubernetes leaves it).
     ``idle_cores`` are used at all times. Memory in bytes:
     ``memory_base + memory_per_request * requests in the pod + memory_growth * age`` (growth in bytes per second).
     ``disk`` serves the instructions that name no disk; ``pool``: the encoder sessions that it may use (-1:
@@ -145,6 +148,7 @@ class PodStation:
     cpu_weight: float = 1024.0
     cpu_limit: float = math.inf
     cfs_phase: float = 0.0
+    cfs_period: float = CFS_PERIOD_S
     cpu_burst: float = 0.0
     idle_cores: float = 0.0
     memory_base: float = 0.0

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from simpy.events import Event
 
 from sim.arrival_times import arrival_time, clock_between
-from sim.engine import Notice, Stop
+from sim.engine import Notice, Stop, check_factor, check_time, check_weights, endless
 from sim.measures import EngineMeasures
 from sim.program import Disk, Draw, Hold, Link, PodStation, Program, RateLimit, Source
 from sim.randomness import (
@@ -57,6 +57,8 @@ from sim.reference_requests import (
 )
 
 GAP_STRIDE = 64
+MOST_STEPS = 5_000_000
+"""Events in one instant, after which it is taken for endless."""
 
 
 class Root:
@@ -189,7 +191,8 @@ class ReferenceEngine:
         return float(self.clock.now)
 
     def advance(self, until: float) -> Stop:
-        clock = self.clock
+        check_time(until)
+        clock, instant, steps = self.clock, self.now, 0
         while True:
             if self.notices and not self._busy_instant():
                 told, self.notices = tuple(self.notices), []
@@ -197,6 +200,10 @@ class ReferenceEngine:
             if clock.peek() > until:
                 break
             clock.step()
+            steps = steps + 1 if clock.now == instant else 0
+            instant = clock.now
+            if steps > MOST_STEPS:
+                raise endless(self.now)
         if self.clock.now < until < math.inf:
             clock.skip_to(until)
         return Stop(self.now)
@@ -350,6 +357,7 @@ class ReferenceEngine:
         pod.watch_memory()
 
     def set_endpoints(self, service: int, slots: Sequence[int], weights: Sequence[float] | None = None) -> None:
+        check_weights(slots, weights)
         self.endpoints[service] = list(slots)
         self.weights[service] = [1.0] * len(slots) if weights is None else list(weights)
         for balancer in (*self.balancers.values(), *self.source_balancers.values()):
@@ -398,6 +406,7 @@ class ReferenceEngine:
         pod = self.pods[slot]
         if pod.state in ("dead", "blackhole"):
             self.recorder.before_change(pod)
+            pod.group.begin_anew(self.now)
             self._begin_pod(pod)
             self._start_cold(pod)
 
@@ -569,6 +578,7 @@ class ReferenceEngine:
     def set_rate_factor(self, source: int, factor: float) -> None:
         state = self.sources[source]
         spec = state.source
+        check_factor(spec, factor)
         if not spec.users and not spec.trace:
             passed = clock_between(state.since, self.now, state.rates, spec.segment, spec.offset, state.factor)
             state.need = max(state.need - passed, 0.0)

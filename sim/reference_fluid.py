@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from sim.program import CFS_PERIOD_S
+from sim.program import CFS_PERIOD_S, ROUNDING_S
 
 
 class Group:
@@ -28,10 +28,12 @@ class Group:
         weight: float = 1.0,
         limit: float = math.inf,
         phase: float = 0.0,
+        period: float = CFS_PERIOD_S,
         burst: float = 0.0,
         on_throttle: Callable[[float, float], None] = lambda now, duration: None,
     ) -> None:
         self.resource = resource
+        self.period = period
         self.burst = burst
         self.on_throttle = on_throttle
         self.weight = weight
@@ -47,7 +49,7 @@ class Group:
         self.changed = False
         self.due = math.inf
         self.due_is_completion = True
-        self.budget = limit * CFS_PERIOD_S
+        self.budget = limit * self.period
         self.boundary = 0.0
         self.throttled = False
         # measures
@@ -67,12 +69,21 @@ class Group:
 
     def next_boundary(self, now: float) -> float:
         """The first period boundary after ``now``."""
-        k = math.floor((now - self.phase) / CFS_PERIOD_S)
-        while self.phase + (k + 1) * CFS_PERIOD_S <= now:
+        k = math.floor((now - self.phase) / self.period)
+        while self.phase + (k + 1) * self.period <= now:
             k += 1
-        while self.phase + k * CFS_PERIOD_S > now:
+        while self.phase + k * self.period > now:
             k -= 1
-        return self.phase + (k + 1) * CFS_PERIOD_S
+        return self.phase + (k + 1) * self.period
+
+    def begin_anew(self, now: float) -> None:
+        """A new container has a new group: nothing is used up yet."""
+        if self.throttled:
+            self.throttled_s -= max(self.boundary - now, 0.0)
+        self.throttled = False
+        if math.isfinite(self.limit):
+            self.budget, self.boundary = self.limit * self.period, self.next_boundary(now)
+        self.touched = now
 
     def touch(self, now: float) -> None:
         """Bring virtual time and budget up to ``now`` at the rates that applied since the last touch."""
@@ -85,11 +96,11 @@ class Group:
             if now < self.boundary:
                 self.budget -= self.rate * elapsed
             else:
-                boundary, quota = self.next_boundary(now), self.limit * CFS_PERIOD_S
+                boundary, quota = self.next_boundary(now), self.limit * self.period
                 if self.burst > 0.0:
-                    quota = self.refilled(round((boundary - self.boundary) / CFS_PERIOD_S))
+                    quota = self.refilled(round((boundary - self.boundary) / self.period))
                 self.boundary = boundary
-                self.budget = quota - self.rate * (now - (boundary - CFS_PERIOD_S))
+                self.budget = quota - self.rate * (now - (boundary - self.period))
         self.touched = now
 
     def refilled(self, periods: int) -> float:
@@ -99,20 +110,20 @@ class Group:
         __refill_cfs_bandwidth_runtime). What is left grows, or shrinks, by the same amount in every period, so that
         the bound matters at the end, or at the begin.
         """
-        quota = self.limit * CFS_PERIOD_S
+        quota = self.limit * self.period
         left = self.budget - self.rate * (self.boundary - self.touched)
-        gain, most = quota - self.rate * CFS_PERIOD_S, quota + self.burst
+        gain, most = quota - self.rate * self.period, quota + self.burst
         if gain >= 0.0:
             return min(left + quota + (periods - 1) * gain, most)
         return min(left + quota, most) + (periods - 1) * gain
 
     def exhaustion_of_burst(self) -> float:
         """When a budget that lasts beyond the next refill is used up, at a rate above the limit."""
-        need, first = self.rate * CFS_PERIOD_S, self.refilled(1)
-        loss, later = need - self.limit * CFS_PERIOD_S, 0.0
+        need, first = self.rate * self.period, self.refilled(1)
+        loss, later = need - self.limit * self.period, 0.0
         if first >= need:
             later = math.floor((first - need) / loss) + 1.0
-        return self.boundary + later * CFS_PERIOD_S + (first - later * loss) / self.rate
+        return self.boundary + later * self.period + (first - later * loss) / self.rate
 
     def plan(self) -> None:
         """When the next thread is done or the budget is used up, should nothing change before."""
@@ -122,14 +133,14 @@ class Group:
         exhaustion = math.inf
         if math.isfinite(self.limit) and self.rate > 0.0:
             at = self.touched + max(self.budget, 0.0) / self.rate
-            if at < self.boundary:
+            if at < self.boundary - ROUNDING_S:
                 exhaustion = at
             elif self.rate > self.limit:
-                exhaustion = self.boundary + self.limit * CFS_PERIOD_S / self.rate
+                exhaustion = self.boundary + self.limit * self.period / self.rate
                 if self.burst > 0.0:
                     exhaustion = self.exhaustion_of_burst()
-        self.due_is_completion = completion <= exhaustion
-        self.due = min(completion, exhaustion)
+        self.due_is_completion = completion <= exhaustion + ROUNDING_S
+        self.due = completion if self.due_is_completion else exhaustion
 
 
 class Resource:
@@ -247,9 +258,9 @@ class Resource:
 
     def _release(self, group: Group, now: float) -> None:
         group.throttled = False
-        boundary, quota = group.next_boundary(now), group.limit * CFS_PERIOD_S
+        boundary, quota = group.next_boundary(now), group.limit * group.period
         if group.burst > 0.0:
-            quota = min(round((boundary - group.boundary) / CFS_PERIOD_S) * quota, quota + group.burst)
+            quota = min(round((boundary - group.boundary) / group.period) * quota, quota + group.burst)
         group.budget = quota
         group.boundary = boundary
         group.changed = True

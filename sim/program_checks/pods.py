@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.errors import Problem
-from sim.program import CFS_PERIOD_S, DiskIo, PodStation, Program, Transfer
+from sim.program import DiskIo, PodStation, Program, Transfer
 from sim.program_checks.problems import index, not_negative, positive, problem
 
 
@@ -16,11 +16,17 @@ def pod_problems(program: Program, pod: PodStation) -> Iterator[Problem]:
     yield from index(at, "node", pod.node, program.nodes)
     yield from index(at, "disk", pod.disk, program.disks, optional=True)
     yield from index(at, "pool", pod.pool, program.pools, optional=True)
-    yield from positive(at, cpu_weight=pod.cpu_weight, cpu_limit=pod.cpu_limit, memory_limit=pod.memory_limit)
+    yield from positive(
+        at,
+        cpu_weight=pod.cpu_weight,
+        cpu_limit=pod.cpu_limit,
+        cfs_period=pod.cfs_period,
+        memory_limit=pod.memory_limit,
+    )
     if pod.queue < -1:
         yield problem(at, f"queue is {pod.queue}", "so many may wait; -1: no bound")
-    if pod.cpu_burst > pod.cpu_limit * CFS_PERIOD_S:
-        quota = f"{pod.cpu_limit * CFS_PERIOD_S:g} core-seconds"
+    if pod.cpu_burst > pod.cpu_limit * pod.cfs_period:
+        quota = f"{pod.cpu_limit * pod.cfs_period:g} core-seconds"
         yield problem(at, f"cpu_burst is {pod.cpu_burst:g}", f"at most one period's quota, {quota}")
     yield from not_negative(
         at,
