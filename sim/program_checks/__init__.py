@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from models.errors import InputError, Problem
 from sim.program import Program
-from sim.program_checks.fields import type_problems
+from sim.program_checks.fields import field_problems
 from sim.program_checks.operations import cycles, operation_problems
 from sim.program_checks.pods import lacking, pod_problems
 from sim.program_checks.problems import index, not_negative, positive, share
@@ -19,12 +19,17 @@ from sim.program_checks.sources import source_problems
 
 def check_program(program: Program) -> None:
     """Raise ``InputError`` with every problem of the program."""
-    problems = list(type_problems(Program, program, "program")) or list(find_problems(program))
+    problems = program_problems(program)
     if problems:
         raise InputError(problems)
 
 
-def find_problems(program: Program) -> Iterator[Problem]:
+def program_problems(program: Program) -> list[Problem]:
+    """What does not hold what it should; if everything does, what makes no sense."""
+    return list(field_problems(Program, program, "program")) or list(value_problems(program))
+
+
+def value_problems(program: Program) -> Iterator[Problem]:
     """Everything that makes no sense, in the order of the program's fields. Each must hold what its annotation says."""
     for node in program.nodes:
         at = f"node {node.name}"

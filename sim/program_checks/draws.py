@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from models.amounts import LEAST_VARIATION, MAX_PHASES, needs_too_many_phases
 from models.errors import Problem
 from sim.program import Draw
 from sim.program_checks.problems import not_negative, problem
-from sim.randomness import MAX_PHASES
 
 OWN_CV = {"constant": 0.0, "exponential": 1.0, "uniform": 1.0 / math.sqrt(3.0)}
 """The coefficient of variation of the laws that have no choice; 1.0, the default of a draw, says nothing about it."""
@@ -32,6 +32,6 @@ def draw_problems(at: str, name: str, draw: Draw) -> Iterator[Problem]:
 
 def phase_problems(at: str, name: str, cv: float) -> Iterator[Problem]:
     """An erlang variation that would need more phases than there are."""
-    if cv > 0.0 and 1.0 / (cv * cv) > MAX_PHASES + 0.5:
-        least = 1.0 / math.sqrt(MAX_PHASES)
-        yield problem(at, f"{name} is {cv:g}", f"erlang has at most {MAX_PHASES} phases: 0, or {least:.2g} and more")
+    if needs_too_many_phases(cv):
+        way_out = f"erlang has at most {MAX_PHASES} phases: 0, or {LEAST_VARIATION:.2g} and more"
+        yield problem(at, f"{name} is {cv:g}", way_out)

@@ -1,9 +1,9 @@
 """Whether every field of a program holds what its annotation says.
 
 The kinds of the fields are read from the annotations of ``sim.program``, so a new field is checked from its first day.
-Whole numbers and numbers may be numpy's ``int64`` and ``float64``, which behave like Python's in both engines; other
-widths round or overflow differently. Where a tuple is declared, nothing else will do: arrays have no truth value, and a
-list could change while an engine runs.
+Of numpy's numbers ``float64`` will do, which is a ``float``: others round differently, or overflow where a random key
+is made of them. Where a tuple is declared, nothing else will do: arrays have no truth value, and a list could change
+while an engine runs.
 """
 
 from __future__ import annotations
@@ -82,7 +82,12 @@ class Plain:
     fits: Callable[[object], bool]
 
     def problems(self, at: str, path: str, value: object) -> Iterator[Problem]:
-        yield problem(at, f"{path} is {shown(value)}", f"must be {self.says}")
+        way_out = f"must be {self.says}"
+        if isinstance(value, np.number):
+            way_out += f": {'int' if self.says == 'a whole number' else 'float'}({path})"
+        elif isinstance(value, int) and abs(value) >= WORD:
+            way_out += " below 2^63"
+        yield problem(at, f"{path} is {shown(value)}", way_out)
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,10 @@ class Many:
 
     def problems(self, at: str, path: str, value: object) -> Iterator[Problem]:
         if not isinstance(value, tuple):
-            yield problem(at, f"{path} is {shown(value)}", f"must be {self.says}")
+            way_out = f"must be {self.says}"
+            if isinstance(value, (list, np.ndarray)):
+                way_out += f": tuple({path})"
+            yield problem(at, f"{path} is {shown(value)}", way_out)
             return
         for position, item in enumerate(value):
             if not self.item.fits(item):
@@ -195,11 +203,14 @@ class Either:
             yield from record.problems(at, path, value)
 
 
-def type_problems(made: type, value: object, at: str) -> Iterator[Problem]:
-    """Every field of ``value``, which should be a ``made``, that holds something else; ``at`` is what it is called."""
-    kind = kind_of(made)
+def field_problems(annotation: Any, value: object, at: str, path: str = "") -> Iterator[Problem]:
+    """Whatever in ``value`` is not what the annotation says, for the field ``path`` of the thing that is called ``at``.
+
+    With the path ``""`` the value is that thing itself.
+    """
+    kind = kind_of(annotation)
     if not kind.fits(value):
-        yield from kind.problems(at, "", value)
+        yield from kind.problems(at, path, value)
 
 
 @cache
@@ -225,9 +236,7 @@ def kind_of(annotation: Any, infinite: bool = False) -> Kind:
 
 
 def _is_whole(value: object) -> bool:
-    if type(value) is int:
-        return -WORD <= value < WORD
-    return isinstance(value, (int, np.int64)) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and -WORD <= value < WORD
 
 
 def _is_number(value: object) -> bool:
@@ -239,7 +248,7 @@ def _is_finite(value: object) -> bool:
 
 
 _PLAIN: Mapping[Any, Kind] = {
-    bool: Plain("True or False", lambda value: isinstance(value, (bool, np.bool_))),
+    bool: Plain("True or False", lambda value: isinstance(value, bool)),
     int: Plain("a whole number", _is_whole),
     str: Plain("a text", lambda value: isinstance(value, str)),
 }

@@ -49,7 +49,7 @@ def lacking(program: Program) -> Iterator[Problem]:
         name = transfers.get(pod.service)
         if name is not None and 0 <= pod.node < len(program.nodes) and program.nodes[pod.node].nic == -1:
             node = program.nodes[pod.node].name
-            way_out = f"operation {name} of pod {pod.name} uses it: set nic, or name a link there"
+            way_out = f"operation {name} uses it: set nic, or name a link there"
             yield problem(f"node {node}", "has no network card", way_out)
 
 
