@@ -34,7 +34,7 @@ def source_problems(program: Program, source: Source) -> Iterator[Problem]:
     yield from policy_problems(at, source.policy)
     yield from _gaps(at, source)
     yield from _trace(at, source)
-    if source.users and source.think.mean <= 0.0 and not math.isfinite(source.policy.timeout):
+    if source.users and not math.isfinite(source.policy.timeout):
         yield from _endless(program, at, source)
 
 
@@ -61,5 +61,9 @@ def _trace(at: str, source: Source) -> Iterator[Problem]:
 def _endless(program: Program, at: str, source: Source) -> Iterator[Problem]:
     """Users who do not think and ask for nothing would ask without end in one instant."""
     there = [operation for operation, _ in source.mix if 0 <= operation < len(program.operations)]
-    if any(not program.operations[operation].instructions for operation in there):
+    if all(program.operations[operation].instructions for operation in there):
+        return
+    if source.session == 1.0 and source.pause.mean <= 0.0:  # then nobody ever thinks
+        yield problem(at, "users without pause ask for an operation that takes no time", "set pause")
+    elif source.session > 1.0 and source.think.mean <= 0.0:
         yield problem(at, "users without think time ask for an operation that takes no time", "set think")

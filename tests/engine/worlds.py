@@ -139,7 +139,8 @@ def sources(draw: st.DrawFn, operations: int) -> Source:
         cv = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0]))
         return Source("open", 0, mix, rates=rates, segment=2.5, cv=cv, **common)
     if kind == "closed":
-        session, pause = draw(st.sampled_from([math.inf, 1.0, 3.0])), draw(draws())
+        session = draw(st.sampled_from([math.inf, 1.0, 3.0]))
+        pause = draw(draws(times.filter(bool) if session == 1.0 else times))  # else refusals could take no time at all
         think, users = draw(draws(st.just(0.5))), draw(st.integers(1, 4))
         return Source("users", 1, mix, users=users, think=think, session=session, pause=pause, **common)
     trace = tuple(sorted(draw(st.lists(st.sampled_from([0.0, 0.1, 1.0, 2.0, 5.0]), min_size=1, max_size=8))))
