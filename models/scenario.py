@@ -132,6 +132,11 @@ class Cluster(Frozen):
         default_factory=dict,
         description="other values for timers of the timings catalogue, by key (see 'stowplan catalog timings')",
     )
+    cfs_burst: Ratio = Field(
+        default=0.0,
+        description="share of a container's CPU quota that a period may take over from idle ones before it "
+        "(cpu.max.burst, set by an agent on the nodes); Kubernetes itself never sets it",
+    )
     eviction_hard: dict[str, str] | None = Field(
         default=None,
         description="the kubelets' hard eviction thresholds, for example memory.available: 500Mi; default: the "
@@ -217,6 +222,15 @@ class Burst(Frozen):
     within: Duration = Field(default=0.0, description="evenly over so long; 0: all in one instant")
 
 
+class Session(Frozen):
+    """What a user does in one visit to the site. Each session is a new client to balancers with sticky sessions."""
+
+    requests: float = Field(
+        ge=1, allow_inf_nan=False, description="mean number of requests (after each one the session may end)"
+    )
+    pause: RandomDuration = Field(description="time from the end of a session to the first request of the next one")
+
+
 Shape = Literal["flat", "evening", "office", "night"]
 
 
@@ -237,6 +251,10 @@ class Traffic(Frozen):
     )
     rate: Rate | None = Field(default=None, description="open arrivals: mean rate over the day")
     users: int | None = Field(default=None, ge=1, description="closed arrivals: people who click, wait and think")
+    session: Session | None = Field(
+        default=None,
+        description="how long a user stays before the next one takes the place; default: for ever, as one client",
+    )
     think_time: RandomDuration = Field(
         default=RandomDuration.model_validate("10s"), description="pause of a user between requests"
     )
@@ -279,6 +297,8 @@ class Traffic(Frozen):
             raise ValueError("set either rate (open arrivals) or users (closed arrivals), not both")
         elif self.rate is None and self.users is None and not self.streams and not self.bursts:
             raise ValueError("nothing arrives here: set rate, users, bursts or streams")
+        if self.session is not None and self.users is None:
+            raise ValueError("a session is what users have: set users, or leave session out")
         if self.arrivals == "renewal" and needs_too_many_phases(self.variation):
             least = f"0 or at least {LEAST_VARIATION:.2g}"
             raise ValueError(

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import kernel
 from sim import layout as at
+from sim import machine_code
 from sim.arrival_times import clock_between
 from sim.engine import Notice, Stop, check_factor, check_time, check_weights, endless
 from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop, Parts
@@ -58,7 +58,7 @@ class CompiledEngine:
         check_time(until)
         self._synchronise()
         while True:
-            code = kernel.advance(self.memory.I, self.memory.F, float(until), -1, 0, 0, 0.0)
+            code = machine_code.advance(self.memory.I, self.memory.F, float(until), -1, 0, 0, 0.0)
             if code == at.GROW:
                 self.memory.make_room()
             elif code == at.NOTICE:
@@ -75,7 +75,7 @@ class CompiledEngine:
 
     def _order(self, what: int, thing: int, number: int = 0, value: float = 0.0) -> None:
         self._synchronise()
-        kernel.advance(self.memory.I, self.memory.F, 0.0, int(what), int(thing), int(number), float(value))
+        machine_code.advance(self.memory.I, self.memory.F, 0.0, int(what), int(thing), int(number), float(value))
 
     def _take_notices(self) -> tuple[Notice, ...]:
         memory = self.memory.I
@@ -145,7 +145,17 @@ class CompiledEngine:
             self.idle_cores[station.node] += station.idle_cores
             self.idle_since[slot] = self.now
             self._set_system_load(station.node)
+        self._weigh_slice(station)
         self._watch_memory(slot)
+
+    def _weigh_slice(self, changed: PodStation) -> None:
+        """The burstable pods of a node have become more or fewer."""
+        if changed.qos == "burstable":
+            running = (pod for slot, pod in enumerate(self.stations) if self._running(slot))
+            weights = [pod.cpu_weight for pod in running if pod.node == changed.node and pod.qos == "burstable"]
+            resource = int(self.memory.I[self.layout.nodes[changed.node] + at.N_RESOURCE])
+            self.memory.F[resource + at.R_BURSTABLE] = sum(weights)
+            self._order(at.DO_DIRTY, resource)
 
     def _watch_memory(self, slot: int) -> None:
         """Set the timer for the moment when growth alone reaches the limit."""
@@ -183,6 +193,7 @@ class CompiledEngine:
         self.memory.make_room(int(self.memory.I[pod + at.P_IN_FLIGHT]))
         self._line_up(pod)
         self._order(at.DO_KILL, pod, at.POD_DEAD if how == "reset" else at.POD_BLACKHOLE)
+        self._weigh_slice(station)
 
     def _line_up(self, pod: int) -> None:
         """Chain the visits in a pod for the kernel, which knows them by what waits for them only."""
@@ -209,7 +220,7 @@ class CompiledEngine:
             F[pod + at.P_COUNTED] = self.now
             if self.memory.I[pod + at.G_LIMITED]:
                 F[pod + at.G_THROTTLED_S] -= self._still_throttled(pod)
-                F[pod + at.G_TOUCHED] = self.now
+                F[pod + at.G_TOUCHED] = F[pod + at.G_ACCOUNTED] = self.now  # it was idle
                 begin_quota(self.memory, pod, self.now)
             self._begin_pod(slot)
             self._start_cold(slot)

@@ -6,7 +6,8 @@ source; constant timeouts in a list per policy with a single timer in the heap; 
 instant at most, and only groups whose rate has changed are touched. What keeps it exact: no fastmath, no threads, the
 reference's order of arithmetic and of events.
 
-Whoever calls :func:`advance` gets ``GROW`` back when a table is nearly full, makes it larger and calls again.
+Whoever calls :func:`advance` gets ``GROW`` back when a table is nearly full, makes it larger and calls again. It is
+called through ``sim.machine_code``, which imports this file only to compile it.
 """
 
 # ruff: noqa: F403, F405
@@ -18,15 +19,15 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
 from sim import measures, randomness
-from sim.kernel_build import one_module
-from sim.kernel_cache import cache_directory, drop_damaged, seal
+from sim.kernel_build import build as build_function
+from sim.kernel_cache import MachineCode
 from sim.layout import *
-from sim.program import RETRANSMIT_S, ROUNDING_S, TCP_GIVE_UP_S
+from sim.program import BEST_EFFORT_WEIGHT, RETRANSMIT_S, ROUNDING_S, TCP_GIVE_UP_S
 
 SERVED, DEGRADED, DENIED, RATE_LIMITED, REFUSED, TIMED_OUT, CONNECTION_RESET, NO_ENDPOINT, ERROR = numbers(9)
 NOTHING, NO, YES = np.int64(0), np.int64(0), np.int64(1)
@@ -55,7 +56,12 @@ CALL_VISIT, CALL_BALANCE, CALL_LOSS = randomness.CALL_VISIT, randomness.CALL_BAL
 CALL_JITTER, CALL_HEDGE = randomness.CALL_JITTER, randomness.CALL_HEDGE
 PER_ATTEMPT = np.int64(randomness.PER_ATTEMPT)
 
-INNER: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "no_rewrites": True,  # they are for expressions on arrays, and looking for some takes 7 % of the time
+}
 compiled = njit(**INNER)
 
 
@@ -67,10 +73,6 @@ def inlined(function: Any) -> Any:
 # ------------------------------------------------------------------------------------------------- random numbers
 
 if config.DISABLE_JIT:
-
-    def pointer(words):
-        """In the interpreter an array is good enough."""
-        return words
 
     def prefetch(words, address):
         """Nothing to gain in the interpreter."""
@@ -96,15 +98,6 @@ else:
     _GOLDEN = np.uint64(randomness.GOLDEN)
     _FIRST, _SECOND = np.uint64(randomness.MULTIPLIER_1), np.uint64(randomness.MULTIPLIER_2)
     _S30, _S27, _S31, _S11, _BYTE = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(0xFF)
-
-    @intrinsic
-    def pointer(context, words):
-        """The address of an array's words: what is passed on is one machine word, and nothing is checked."""
-
-        def generate(context, builder, signature, arguments):
-            return context.make_array(signature.args[0])(context, builder, arguments[0]).data
-
-        return types.CPointer(words.dtype)(words), generate
 
     @intrinsic
     def prefetch(context, words, address):
@@ -595,6 +588,8 @@ def wake_group(I, F, group, now):
         resource = I[group + G_RESOURCE]
         count = I[resource + R_COUNT]
         I[I[resource + R_LIST] + count] = group
+        if I[group + G_SLICE]:
+            I[resource + R_SLICED] += 1
         I[group + G_POSITION] = count
         I[resource + R_COUNT] = count + 1
         if I[group + G_THROTTLED]:
@@ -615,6 +610,8 @@ def settle_group(I, F, group):
         F[group + G_RATE] = 0.0
         F[group + G_SPEED] = 0.0
         F[group + G_DUE] = INF
+        if I[group + G_SLICE]:
+            I[resource + R_SLICED] -= 1
         last = I[resource + R_COUNT] - 1
         moved = I[I[resource + R_LIST] + last]
         I[I[resource + R_LIST] + I[group + G_POSITION]] = moved
@@ -660,10 +657,45 @@ def unhold_cores(I, F, group, cores, now):
 
 
 @compiled
-def share_out(I, F, resource, weight):
-    """Weighted max-min fairness when the cores are contended: what a group gets per weight, unless it needs less."""
+def share_out(I, F, resource, piece, room, weight):
+    """Weighted max-min fairness in a contended slice: what a group gets per weight, unless it needs less."""
     groups, count = I[resource + R_LIST], I[resource + R_COUNT]
-    room, level = F[resource + R_CAPACITY], 0.0
+    level, found = 0.0, True
+    while found and weight > 0.0:
+        found = False
+        level = max(level, room / weight)
+        for position in range(count):
+            group = I[groups + position]
+            load, share = F[group + G_LOAD], F[group + G_WEIGHT]
+            fits = (I[group + G_SATISFIED] == 0) & (load <= share * level) & (I[group + G_SLICE] == piece)
+            I[group + G_SATISFIED] |= fits
+            room -= load if fits else 0.0
+            weight -= share if fits else 0.0
+            found |= fits
+    return level
+
+
+@compiled
+def share_out_slices(I, F, resource):
+    """The same in two steps: between slices and groups that are in none, then within each slice: sets R_LEVELS."""
+    groups, count = I[resource + R_LIST], I[resource + R_COUNT]
+    alone, bursting, trying = 0.0, 0.0, 0.0  # weights
+    burstable, best_effort = 0.0, 0.0  # loads
+    for position in range(count):
+        group = I[groups + position]
+        if not I[group + G_THROTTLED]:
+            if I[group + G_SLICE] == ALONE:
+                alone += F[group + G_WEIGHT]
+            elif I[group + G_SLICE] == BURSTABLE:
+                burstable += F[group + G_LOAD]
+                bursting += F[group + G_WEIGHT]
+            else:
+                best_effort += F[group + G_LOAD]
+                trying += F[group + G_WEIGHT]
+    heavy = F[resource + R_BURSTABLE] if burstable > 0.0 else 0.0
+    light = BEST_EFFORT_WEIGHT if best_effort > 0.0 else 0.0
+    room, weight, level = F[resource + R_CAPACITY], alone + heavy + light, 0.0
+    heavy_fits, light_fits = burstable == 0.0, best_effort == 0.0
     found = True
     while found and weight > 0.0:
         found = False
@@ -671,12 +703,26 @@ def share_out(I, F, resource, weight):
         for position in range(count):
             group = I[groups + position]
             load, share = F[group + G_LOAD], F[group + G_WEIGHT]
-            fits = (I[group + G_SATISFIED] == 0) & (load <= share * level)
-            I[group + G_SATISFIED] |= fits
-            room -= load if fits else 0.0
-            weight -= share if fits else 0.0
-            found |= fits
-    return level
+            if not I[group + G_SATISFIED] and I[group + G_SLICE] == ALONE and load <= share * level:
+                I[group + G_SATISFIED] = 1
+                room -= load
+                weight -= share
+                found = True
+        if not heavy_fits and burstable <= heavy * level:
+            heavy_fits = found = True
+            room -= burstable
+            weight -= heavy
+        if not light_fits and best_effort <= light * level:
+            light_fits = found = True
+            room -= best_effort
+            weight -= light
+    F[resource + R_LEVELS + ALONE] = level
+    F[resource + R_LEVELS + BURSTABLE] = INF
+    if not heavy_fits:
+        F[resource + R_LEVELS + BURSTABLE] = share_out(I, F, resource, BURSTABLE, heavy * level, bursting)
+    F[resource + R_LEVELS + BEST_EFFORT] = INF
+    if not light_fits:
+        F[resource + R_LEVELS + BEST_EFFORT] = share_out(I, F, resource, BEST_EFFORT, light * level, trying)
 
 
 @compiled
@@ -701,13 +747,19 @@ def resolve_machine(I, F, resource, now):
         I[group + G_SATISFIED] = throttled
         total += 0.0 if throttled else F[group + G_LOAD]
         weight += 0.0 if throttled else F[group + G_WEIGHT]
-    if total > F[resource + R_CAPACITY]:
-        level = share_out(I, F, resource, weight)
+    capacity = F[resource + R_CAPACITY]
+    sliced = total > capacity and I[resource + R_SLICED] > 0
+    if sliced:
+        share_out_slices(I, F, resource)
+    elif total > capacity:
+        level = share_out(I, F, resource, ALONE, capacity, weight)
     due, due_group = INF, NOTHING
     for position in range(count):
         group = I[groups + position]
         group_due = F[group + G_DUE]
         if not I[group + G_THROTTLED]:
+            if sliced:
+                level = F[resource + R_LEVELS + I[group + G_SLICE]]
             rate = min(F[group + G_LOAD], F[group + G_WEIGHT] * level)
             if rate != F[group + G_RATE] or I[group + G_CHANGED]:
                 group_due = plan_anew(I, F, resource, group, rate, now)
@@ -1859,6 +1911,7 @@ def disk_io(I, F, visit, instruction):
             I[visit + V_STATE] = ON_DISK
         else:
             I[visit + V_STATE] = IN_DISK_QUEUE
+            I[visit + V_STEP] = STEP_DISK_GRANTED
             link_last(I, F, disk, D_FIRST, D_LAST, visit)
             F[visit + V_TAG] = setup
         return True
@@ -2240,35 +2293,20 @@ def obey(I, F, order, thing, number, value):
         stop_accounts(I, F)
 
 
-def advance(integers: Any, floats: Any, until: float, order: int, thing: int, number: int, value: float) -> Any:
+def advance(I, F, until, order, thing, number, value):
     """The one way in, so that there is one thing to compile and to load: advance, or obey if there is an ``order``."""
     if order >= 0:
-        obey(pointer(integers), pointer(floats), order, thing, number, value)
+        obey(I, F, order, thing, number, value)
         return DONE
-    return run_until(pointer(integers), pointer(floats), until)
+    return run_until(I, F, until)
 
 
-def _entry_point(function, directory):
-    """The function as machine code for one signature, from the cache in ``directory`` or compiled into it."""
-    before, config.CACHE_DIR = config.CACHE_DIR, str(directory or "")
-    signature = types.int64(
-        types.int64[::1], types.float64[::1], types.float64, types.int64, types.int64, types.int64, types.float64
-    )
-    try:
-        if directory is not None:
-            drop_damaged(directory)
-        with one_module(function.__name__):
-            found = njit(signature, nogil=True, cache=directory is not None, error_model="numpy")(function)
-        if directory is not None and found.stats.cache_misses:
-            seal(directory)
-    except OSError:
-        if directory is None:
-            raise
-        return _entry_point(function, None)  # the disk is full, for example
-    finally:
-        config.CACHE_DIR = before
-    return found
+INTERPRETED = bool(config.DISABLE_JIT)
+"""Whether numba has been told not to compile."""
 
 
-if not config.DISABLE_JIT:
-    advance = _entry_point(advance, cache_directory(config.CACHE_DIR))
+def build() -> tuple[MachineCode, int]:
+    """Compile :func:`advance` with all it calls; see :func:`sim.kernel_build.build`."""
+    words, reals = types.CPointer(types.int64), types.CPointer(types.float64)
+    what = (types.float64, types.int64, types.int64, types.int64, types.float64)
+    return build_function(advance, types.int64(words, reals, *what), INNER)

@@ -87,6 +87,7 @@ CACHE_LINE = np.int64(8)
 (
     G_RESOURCE,  # @
     G_WEIGHT,  # f
+    G_SLICE,
     G_LIMITED,  # has a CFS quota
     G_LIMIT,  # f cores
     G_PHASE,  # f
@@ -113,7 +114,7 @@ CACHE_LINE = np.int64(8)
     G_THROTTLED_S,  # f
     G_THROTTLED_PERIODS,
     GROUP,
-) = numbers(28)
+) = numbers(29)
 
 # A pod: a group and more.
 (
@@ -152,6 +153,9 @@ CACHE_LINE = np.int64(8)
     POD,
 ) = numbers(GROUP, GROUP + 33)
 
+ALONE, BURSTABLE, BEST_EFFORT = numbers(3)
+"""The slice of a group: none, or one of two that share what the slice gets."""
+
 POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
 
 # A resource: machine, link or disk bandwidth.
@@ -173,8 +177,13 @@ POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
     R_BIN_END,  # f
     R_BIN,  # @ of that bin, or of R_USED
     R_MAIN_GROUP,  # @ the background load of a machine, the transfers of a line
+    R_SLICED,  # active groups that are in a slice
+    R_BURSTABLE,  # f weight of all burstable pods that run
+    R_LEVELS,  # f what a group gets per weight, by slice
+    _,
+    __,
     RESOURCE,
-) = numbers(18)
+) = numbers(23)
 
 N_UP, N_NIC, N_RESOURCE, N_SYSTEM, NODE = numbers(5)
 """A node: up, @ link, @ resource, @ group of the background load."""
@@ -413,7 +422,7 @@ LOG_ENTRY = np.int64(7)
 ) = numbers(13)
 KIND_BITS = np.int64(4)
 
-MOST_STEPS = np.int64(200_000_000)
+MOST_STEPS = np.int64(20_000_000)
 """Steps in one instant, after which it is taken for endless."""
 
 # What advance returns, and kinds of notices.

@@ -25,6 +25,7 @@ from sim.program import (
     PodStation,
     Policy,
     Program,
+    Qos,
     RateLimit,
     Source,
     Transfer,
@@ -37,6 +38,7 @@ BALANCES: dict[Balance, int] = {
     "round_robin": at.BALANCE_ROUND_ROBIN,
     "least_connections": at.BALANCE_LEAST,
 }
+SLICES: dict[Qos, int] = {"guaranteed": at.ALONE, "burstable": at.BURSTABLE, "besteffort": at.BEST_EFFORT}
 MODES = {"sequential": at.SEQUENTIAL, "parallel": at.PARALLEL, "async": at.ASYNC}
 
 
@@ -276,6 +278,7 @@ def pack_pod(memory: Memory, places: Layout, pod: PodStation, slot: int, now: fl
     memory.I[resource + at.R_MAIN_GROUP] = system
     words, numbers = memory.I, memory.F
     numbers[address + at.G_WEIGHT] = pod.cpu_weight
+    words[address + at.G_SLICE] = SLICES[pod.qos]
     numbers[address + at.G_TOUCHED] = numbers[address + at.G_ACCOUNTED] = now
     numbers[address + at.G_PHASE] = pod.cfs_phase
     if math.isfinite(pod.cpu_limit):

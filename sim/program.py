@@ -38,6 +38,12 @@ POOL_OF_POD = -2
 Balance = Literal["random", "round_robin", "least_connections"]
 """How a caller chooses among endpoints, see :class:`Policy`."""
 
+Qos = Literal["guaranteed", "burstable", "besteffort"]
+"""The slice of the node's cores that a pod is in, see :class:`PodStation`."""
+
+BEST_EFFORT_WEIGHT = 2.0
+"""cpu.shares of all BestEffort pods of a node together: kubelet pkg/kubelet/cm/qos_container_manager_linux.go."""
+
 
 class Outcome(IntEnum):
     """How a request ended, by cause. The first two are successes; denied and rate limited are never retried."""
@@ -131,7 +137,9 @@ class PodStation:
     """A pod as a queueing station.
 
     ``workers`` requests are served at once (0: no bound); ``queue`` more may wait (-1: no bound), beyond it a
-    connection is refused. ``cpu_weight`` is the CFS weight (cpu.shares of the request), ``cpu_limit`` the quota in
+    connection is refused. ``cpu_weight`` is the CFS weight (cpu.shares of the request). Guaranteed pods compete with
+    two slices: that of all burstable pods of the node, which weighs as much as all that run there, be they busy or not,
+    and that of all best-effort pods (kubelet, setCPUCgroupConfig). ``cpu_limit`` is the quota in
     cores (inf: none) with periods from ``cfs_phase + k * cfs_period`` on. ``cpu_burst``: core-seconds of quota that a
     period may take over from those before it (cpu.cfs_burst_us, at most one period's quota; 0 as Kubernetes leaves it).
     ``idle_cores`` are used at all times. Memory in bytes:
@@ -146,6 +154,7 @@ class PodStation:
     workers: int = 0
     queue: int = -1
     cpu_weight: float = 1024.0
+    qos: Qos = "guaranteed"
     cpu_limit: float = math.inf
     cfs_phase: float = 0.0
     cfs_period: float = CFS_PERIOD_S

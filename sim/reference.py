@@ -354,7 +354,17 @@ class ReferenceEngine:
         if pod.station.idle_cores > 0.0:
             self._set_system_load(pod.station.node)
         pod.memory_max = max(pod.memory_max, pod.memory())
+        self._weigh_slice(pod)
         pod.watch_memory()
+
+    def _weigh_slice(self, changed: Pod) -> None:
+        """The burstable pods of a node have become more or fewer."""
+        station = changed.station
+        if station.qos == "burstable":
+            running = [pod.station for pod in self.pods if pod.state in ("up", "draining")]
+            weights = [pod.cpu_weight for pod in running if pod.node == station.node and pod.qos == "burstable"]
+            self.machines[station.node].slices["burstable"] = sum(weights)
+            self._mark_dirty(self.machines[station.node])
 
     def set_endpoints(self, service: int, slots: Sequence[int], weights: Sequence[float] | None = None) -> None:
         check_weights(slots, weights)
@@ -391,6 +401,7 @@ class ReferenceEngine:
                     visit.call.answered(visit, CONNECTION_RESET)
                 else:
                     visit.call.hang(visit)
+        self._weigh_slice(pod)
 
     def drain_pod(self, slot: int) -> None:
         pod = self.pods[slot]

@@ -13,10 +13,11 @@ got since the group became busy. A thread that comes with demand d at virtual ti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sim.program import CFS_PERIOD_S, ROUNDING_S
+from sim.program import BEST_EFFORT_WEIGHT, CFS_PERIOD_S, ROUNDING_S, Qos
 
 
 class Group:
@@ -28,11 +29,13 @@ class Group:
         weight: float = 1.0,
         limit: float = math.inf,
         phase: float = 0.0,
+        qos: Qos = "guaranteed",
         period: float = CFS_PERIOD_S,
         burst: float = 0.0,
         on_throttle: Callable[[float, float], None] = lambda now, duration: None,
     ) -> None:
         self.resource = resource
+        self.qos = qos
         self.period = period
         self.burst = burst
         self.on_throttle = on_throttle
@@ -78,12 +81,12 @@ class Group:
 
     def begin_anew(self, now: float) -> None:
         """A new container has a new group: nothing is used up yet."""
+        self.touch(now)
         if self.throttled:
             self.throttled_s -= max(self.boundary - now, 0.0)
         self.throttled = False
         if math.isfinite(self.limit):
             self.budget, self.boundary = self.limit * self.period, self.next_boundary(now)
-        self.touched = now
 
     def touch(self, now: float) -> None:
         """Bring virtual time and budget up to ``now`` at the rates that applied since the last touch."""
@@ -159,6 +162,7 @@ class Resource:
         self.speed = speed
         self.shares = shares
         self.held = 0.0  # bandwidth that streams keep (lines only)
+        self.slices: dict[Qos, float] = {"burstable": 0.0, "besteffort": BEST_EFFORT_WEIGHT}
         self.mark_dirty = mark_dirty
         self.wake = wake
         self.on_use = account
@@ -292,17 +296,50 @@ class Resource:
             total += group.load
         if total <= self.capacity:
             return [(group, group.load) for group in running]
-        room, level, weight = self.capacity, 0.0, 0.0
-        for group in running:
-            weight += group.weight
-        waiting, found = running, True
-        while found and weight > 0.0:
-            level = max(level, room / weight)
-            found = False
-            for group in list(waiting):
-                if group.load <= group.weight * level:
-                    waiting = [other for other in waiting if other is not group]
-                    room -= group.load
-                    weight -= group.weight
-                    found = True
-        return [(group, min(group.load, group.weight * level)) for group in running]
+        alone = [group for group in running if group.qos not in self.slices]
+        pieces = {qos: [group for group in running if group.qos == qos] for qos in self.slices}
+        parties = [Party(group.weight, group.load) for group in alone]
+        slices = {qos: Party(self.slices[qos], total_load(piece)) for qos, piece in pieces.items() if piece}
+        level = share_out(self.capacity, [*parties, *slices.values()])
+        rates = [(group, min(group.load, group.weight * level)) for group in alone]
+        for qos, whole in slices.items():
+            level_within = math.inf
+            if whole.load > whole.weight * level:
+                members = [Party(group.weight, group.load) for group in pieces[qos]]
+                level_within = share_out(whole.weight * level, members)
+            rates += [(group, min(group.load, group.weight * level_within)) for group in pieces[qos]]
+        return rates
+
+
+@dataclass(frozen=True)
+class Party:
+    """Someone who wants a share of the cores: a pod, or a slice of pods."""
+
+    weight: float
+    load: float
+
+
+def total_load(groups: Sequence[Group]) -> float:
+    """Threads and cores of streams of all of them."""
+    total = 0.0
+    for group in groups:
+        total += group.load
+    return total
+
+
+def share_out(room: float, parties: Sequence[Party]) -> float:
+    """Weighted max-min fairness: what each party gets per weight, unless it needs less."""
+    weight, level = 0.0, 0.0
+    for party in parties:
+        weight += party.weight
+    waiting, found = list(parties), True
+    while found and weight > 0.0:
+        level = max(level, room / weight)
+        found = False
+        for party in list(waiting):
+            if party.load <= party.weight * level:
+                waiting = [other for other in waiting if other is not party]
+                room -= party.load
+                weight -= party.weight
+                found = True
+    return level

@@ -125,6 +125,7 @@ class Pod:
             station.cpu_weight,
             station.cpu_limit,
             station.cfs_phase,
+            station.qos,
             station.cfs_period,
             station.cpu_burst,
             lambda now, duration: engine.recorder.throttled(self, now, duration),

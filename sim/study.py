@@ -148,7 +148,10 @@ def assemble(
         raise InputError(problems)
     if placement is None:
         placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
-    compiled = compile_program(platform, graph, routes, cluster, known, loaded.scenario, folder=loaded.folder)
+    stored = {workload: pods[0].manifest for workload, pods in placement.by_workload.items() if pods}
+    compiled = compile_program(
+        platform, graph, routes, cluster, known, loaded.scenario, timings, stored=stored, folder=loaded.folder
+    )
     check_program(compiled.program)
     needs = dependencies_of(with_stated_calls(graph, platform, known))
     program = prepare_platform(platform, placement, loaded.scenario, timings=timings, apps=apps, dependencies=needs)

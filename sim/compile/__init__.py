@@ -11,23 +11,24 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from zlib import crc32
 
 import networkx as nx
 
+from models.catalog import Timings
 from models.cluster import Cluster, NodeDisk, node_disk
 from models.graph.routes import EntryRoute
-from models.platform import Platform, Workload
-from models.rules.quantity import bytes_of, cpu_millis
-from models.rules.resources import pod_requests
+from models.objects import Manifest
+from models.platform import Platform
 from models.scenario import Disk, Scenario, Traffic
 from sim import program as ir
 from sim.callees import cache_holders
 from sim.compile.callplans import Builder
 from sim.compile.media import may_encode
 from sim.compile.network_storage import data_servers
+from sim.compile.stations import Quota, station_of
 from sim.compile.traffic import sources
-from sim.demand import Demand, running_containers
+from sim.demand import Demand
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,16 @@ class Compiled:
     containers: Mapping[str, tuple[str, Mapping[str, int]]]
 
     def station(self, workload: str, pod: str, node: str) -> ir.PodStation:
-        """The station of a pod of ``workload`` called ``pod`` on ``node``."""
+        """The station of a pod of ``workload`` called ``pod`` on ``node``.
+
+        Its CFS periods begin at a moment of their own, as since Linux 6.3 (kernel/sched/fair.c, init_cfs_bandwidth).
+        """
         index = self.nodes[node]
         pool = self.encoders.get(node, -1) if workload in self.encoding else -1
-        return replace(self.stations[workload], name=pod, node=index, disk=self.remote.get(workload, index), pool=pool)
+        station = self.stations[workload]
+        phase = crc32(pod.encode()) / 2**32 * station.cfs_period
+        disk = self.remote.get(workload, index)
+        return replace(station, name=pod, node=index, disk=disk, pool=pool, cfs_phase=phase)
 
 
 def compile_program(
@@ -65,12 +72,15 @@ def compile_program(
     cluster: Cluster,
     demands: Mapping[str, Demand],
     scenario: Scenario,
+    timings: Timings,
     *,
+    stored: Mapping[str, Manifest],
     folder: Path | None = None,
 ) -> Compiled:
     """The program of a platform under a scenario's traffic.
 
-    ``folder``: where relative trace files are. Raises InputError for traffic that matches no route or an operation
+    ``stored``: a pod of each workload as the API server stores it, with the defaults of its LimitRange. ``folder``:
+    where relative trace files are. Raises InputError for traffic that matches no route or an operation
     that no profile has.
     """
     spec = scenario.spec
@@ -85,8 +95,16 @@ def compile_program(
                 "(network.nas)"
             ] = None
     holders = cache_holders(platform, demands)
+    quota = Quota(timings.seconds("k8s.cfs_quota_period"), spec.cluster.cfs_burst)
     stations = {
-        workload.id: _station(workload, demands[workload.id], builder.service(workload.id), workload.id in holders)
+        workload.id: station_of(
+            workload,
+            stored.get(workload.id, workload.template),
+            demands[workload.id],
+            builder.service(workload.id),
+            cold=workload.id in holders,
+            quota=quota,
+        )
         for workload in platform.workloads
     }
     links = [
@@ -144,44 +162,3 @@ def _remote(platform: Platform, cluster: Cluster, kind: str, disks: list[ir.Disk
 
 def _disk(name: str, disk: NodeDisk) -> ir.Disk:
     return ir.Disk(name, disk.read_bps, disk.write_bps, op_latency=1.0 / disk.read_iops, fsync=disk.fsync_s, channels=1)
-
-
-# -------------------------------------------------------------------------------------- pods
-
-
-def _station(workload: Workload, demand: Demand, service: int, caches: bool) -> ir.PodStation:
-    pod = {"spec": workload.pod_spec}
-    requests = pod_requests(pod)
-    shares = requests["cpu"].milli_value() if "cpu" in requests else 0
-    main = next((c for c in running_containers(workload.pod_spec) if c.get("name") == demand.main), {})
-    limits: Mapping[str, Any] = (main.get("resources") or {}).get("limits") or {}
-    return ir.PodStation(
-        name=workload.name,
-        service=service,
-        node=0,
-        workers=demand.workers,
-        queue=demand.queue,
-        cpu_weight=max(shares * 1024.0 / 1000.0, 2.0),
-        cpu_limit=cpu_millis(limits["cpu"]) / 1000.0 if "cpu" in limits else math.inf,
-        idle_cores=demand.idle_cores,
-        memory_base=demand.idle_memory_b,
-        memory_per_request=demand.memory_per_request_b,
-        memory_growth=demand.memory_growth_bps,
-        memory_limit=_memory_limit(workload, demand, limits),
-        warm=not (caches or demand.profile.role == "cache") or _keeps_its_data(workload),
-    )
-
-
-def _keeps_its_data(workload: Workload) -> bool:
-    """Whether a pod of the workload finds its files again: it mounts a claim."""
-    if workload.claim_templates:
-        return True
-    return any("persistentVolumeClaim" in volume for volume in workload.pod_spec.get("volumes") or ())
-
-
-def _memory_limit(workload: Workload, demand: Demand, limits: Mapping[str, Any]) -> float:
-    """The main container's limit plus what its sidecars use at rest: a pod is one station with one memory."""
-    if "memory" not in limits:
-        return math.inf
-    others = sum(c.idle_memory_b for c in demand.containers if c.name != demand.main)
-    return float(bytes_of(limits["memory"])) + others

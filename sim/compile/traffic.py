@@ -150,10 +150,10 @@ def _route_sources(
         cv = traffic.variation if traffic.arrivals == "renewal" else 1.0
         out.append(ir.Source(route.id, mix=ways, rates=rates, cv=cv, policy=policy, edge_hits=hits, **common))
     elif traffic.users is not None:
-        think = draw(traffic.think_time)
-        out.append(
-            ir.Source(route.id, mix=ways, users=traffic.users, think=think, policy=policy, edge_hits=hits, **common)
-        )
+        behaviour: dict[str, Any] = {"users": traffic.users, "think": draw(traffic.think_time)}
+        if traffic.session is not None:
+            behaviour |= {"session": traffic.session.requests, "pause": draw(traffic.session.pause)}
+        out.append(ir.Source(route.id, mix=ways, policy=policy, edge_hits=hits, **behaviour, **common))
     for number, burst in enumerate(traffic.bursts, 1):
         start, gap = scenario.spec.run.warm_up + burst.at, burst.within / burst.requests
         times = tuple(start + gap * position for position in range(burst.requests))

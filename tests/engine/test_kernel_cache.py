@@ -2,81 +2,103 @@
 
 from __future__ import annotations
 
+import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from sim import kernel_build
-from sim.kernel_cache import cache_directory, drop_damaged, seal
+from sim import kernel_cache
+from sim.kernel_cache import FILE, SOURCES, MachineCode, cache_directory, keep, kept_code
 
-ROOT = Path(__file__).parents[2]
-RUN = """
-from sim import kernel
-from sim.compiled import CompiledEngine
-from sim.program import Cpu, Draw, Node, Operation, PodStation, Program, Service, Source
-program = Program(
-    (Node("node", 1.0),), (Service("service"),), (Operation("job", 0, (Cpu(Draw(0.25, "constant")),)),),
-    (Source("source", 0, ((0, 1.0),), trace=(0.0, 1.0, 1.125)),), ("route",), (PodStation("pod", 0, 0),),
-)
-engine = CompiledEngine(program, seed=1, log=True)
-engine.advance(5.0)
-hits = sum(kernel.advance.stats.cache_hits.values())
-print([entry[4] for entry in engine.request_log()], hits, len(kernel.advance.signatures))
-"""
+CODE = MachineCode("entry", b"\x7fELF\n\x00\ncode")
+SIM = Path(kernel_cache.__file__).parent
 
 
-def test_this_numba_is_one_whose_libraries_can_be_compiled_as_one_module() -> None:
-    assert kernel_build.is_known()
+def test_machine_code_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
+    assert kept_code(tmp_path) is None
+    keep(tmp_path, CODE)
+    assert kept_code(tmp_path) == CODE
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
-def test_files_as_they_were_sealed_stay(tmp_path: Path) -> None:
-    (tmp_path / "sim").mkdir()
-    kept = tmp_path / "sim" / "kernel.advance.nbi"
-    kept.write_bytes(b"index")
-    seal(tmp_path)
-    drop_damaged(tmp_path)
-    assert kept.read_bytes() == b"index"
+def test_of_two_that_keep_the_kernel_at_the_same_time_the_last_one_wins(tmp_path: Path) -> None:
+    keep(tmp_path, MachineCode("entry", b"earlier"))
+    keep(tmp_path, CODE)
+    assert kept_code(tmp_path) == CODE
 
 
-@pytest.mark.parametrize("damage", [b"", b"indeX", b"index and more"])
-def test_a_file_that_differs_from_its_digest_is_removed_with_all_others(tmp_path: Path, damage: bytes) -> None:
-    index, code = tmp_path / "kernel.advance.nbi", tmp_path / "kernel.advance.1.nbc"
-    index.write_bytes(b"index")
-    code.write_bytes(b"code")
-    seal(tmp_path)
-    index.write_bytes(damage)
-    drop_damaged(tmp_path)
-    assert not index.exists()
-    assert not code.exists()
+def test_a_file_with_any_byte_changed_cut_off_or_added_is_not_trusted(tmp_path: Path) -> None:
+    keep(tmp_path, CODE)
+    whole = (tmp_path / FILE).read_bytes()
+    changed = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
+    for content in (*changed, *(whole[:size] for size in range(len(whole))), whole + b"\x00"):
+        (tmp_path / FILE).write_bytes(content)
+        assert kept_code(tmp_path) is None
 
 
-def test_files_without_digests_are_not_trusted(tmp_path: Path) -> None:
-    code = tmp_path / "kernel.advance.1.nbc"
-    code.write_bytes(b"code")
-    drop_damaged(tmp_path)
-    assert not code.exists()
-    (tmp_path / "digests.json").write_text("{")
-    code.write_bytes(b"code")
-    drop_damaged(tmp_path)
-    assert not code.exists()
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system has no numbers of users")
+def test_what_somebody_else_has_put_there_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(tmp_path, CODE)
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    assert kept_code(tmp_path) is None
+
+
+def test_a_full_disk_keeps_nothing_and_leaves_no_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_a_part(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_a_part)
+    keep(tmp_path, CODE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_went_away_keeps_nothing(tmp_path: Path) -> None:
+    keep(tmp_path / "gone", CODE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_digest_knows_every_source_that_the_kernel_imports() -> None:
+    waiting, seen = ["kernel.py", "machine_code.py"], set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            for node in ast.walk(ast.parse((SIM / name).read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sim":
+                    modules = [alias.name for alias in node.names] if node.module == "sim" else [node.module[4:]]
+                    waiting.extend(f"{module}.py" for module in modules)
+    assert set(SOURCES) == seen
+
+
+def test_another_processor_and_another_setting_of_numba_have_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOWPLAN_CACHE_DIR", str(tmp_path))
+    found = {cache_directory("znver4 +avx512f"), cache_directory("znver4 -avx512f"), cache_directory("znver3 +avx2")}
+    monkeypatch.setenv("NUMBA_OPT", "1")
+    found.add(cache_directory("znver3 +avx2"))
+    assert len(found) == 4
+    assert None not in found
 
 
 def test_our_own_variable_comes_before_that_of_numba_and_that_of_the_desktop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("STOWPLAN_CACHE_DIR", raising=False)
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    desktop = cache_directory()
+    desktop = cache_directory("")
     assert desktop is not None
     assert desktop.is_relative_to(tmp_path / "xdg" / "stowplan")
-    numba = cache_directory(str(tmp_path / "numba"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    numba = cache_directory("")
     assert numba is not None
     assert numba.is_relative_to(tmp_path / "numba")
     monkeypatch.setenv("STOWPLAN_CACHE_DIR", str(tmp_path / "ours"))
-    ours = cache_directory(str(tmp_path / "numba"))
+    ours = cache_directory("")
     assert ours is not None
     assert ours.is_relative_to(tmp_path / "ours")
     assert ours.name == desktop.name  # the same sources and versions
@@ -87,32 +109,9 @@ def test_a_directory_that_cannot_be_made_is_passed_over(tmp_path: Path, monkeypa
     blocked.write_text("not a directory")
     monkeypatch.setenv("STOWPLAN_CACHE_DIR", str(blocked))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    found = cache_directory()
+    found = cache_directory("")
     assert found is not None
     assert found.is_relative_to(tmp_path / "xdg")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     monkeypatch.setattr("tempfile.tempdir", str(blocked))
-    assert cache_directory() is None
-
-
-def _run(directory: Path) -> str:
-    environment = dict(os.environ, STOWPLAN_CACHE_DIR=str(directory))
-    environment.pop("NUMBA_DISABLE_JIT", None)
-    done = subprocess.run(
-        [sys.executable, "-c", RUN], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-@pytest.mark.slow
-def test_the_second_run_loads_what_the_first_compiled_and_a_damaged_file_is_compiled_again(tmp_path: Path) -> None:
-    # Work of 0.25 s at 0, 1 and 1.125 s on one core: the last two share it from 1.125 s until 1.375 s.
-    times = "[0.25, 1.375, 1.5]"
-    assert _run(tmp_path) == f"{times} 0 1"
-    assert _run(tmp_path) == f"{times} 1 1"
-    for path in tmp_path.rglob("*.nbc"):
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        path.write_bytes(content)
-    assert _run(tmp_path) == f"{times} 0 1"
+    assert cache_directory("") is None

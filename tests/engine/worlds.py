@@ -140,7 +140,7 @@ def sources(draw: st.DrawFn, operations: int) -> Source:
         return Source("open", 0, mix, rates=rates, segment=2.5, cv=cv, **common)
     if kind == "closed":
         session = draw(st.sampled_from([math.inf, 1.0, 3.0]))
-        pause = draw(draws(times.filter(bool) if session == 1.0 else times))  # else refusals could take no time at all
+        pause = draw(draws(times.map(lambda time: time + 0.3)))  # without a pause refusals could go round without end
         think, users = draw(draws(st.just(0.5))), draw(st.integers(1, 4))
         return Source("users", 1, mix, users=users, think=think, session=session, pause=pause, **common)
     trace = tuple(sorted(draw(st.lists(st.sampled_from([0.0, 0.1, 1.0, 2.0, 5.0]), min_size=1, max_size=8))))
@@ -170,6 +170,7 @@ def programs(draw: st.DrawFn) -> Program:
             workers=draw(st.sampled_from([0, 1, 1, 2, 4])),
             queue=draw(st.sampled_from([-1, -1, 0, 2])),
             cpu_weight=draw(st.sampled_from([2.0, 102.0, 1024.0])),
+            qos=draw(st.sampled_from(["guaranteed", "guaranteed", "burstable", "burstable", "besteffort"])),
             cpu_limit=draw(st.sampled_from([math.inf, math.inf, 0.2, 0.5, 1.5])),
             cfs_phase=draw(st.sampled_from([0.0, 0.03])),
             cpu_burst=draw(st.sampled_from([0.0, 0.0, 0.01, 0.02])),

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("models", "sim", "reports")
 FORBIDDEN = {"models": {"sim", "reports", "stowplan"}, "sim": {"reports", "stowplan"}, "reports": {"stowplan"}}
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-HEAVY = ("numpy", "pandas", "networkx", "matplotlib", "numba", "scipy")
+HEAVY = ("numpy", "pandas", "networkx", "matplotlib", "numba", "llvmlite", "scipy")
 NUMBA_HOMES = {"sim/kernel.py", "sim/kernel_build.py"}
 WITHOUT_CLOCK_OR_CHANCE = {"random", "secrets", "simpy", "numba", "time"}
 
@@ -55,9 +55,10 @@ def test_the_imports_of_every_package_were_seen() -> None:
     assert "reports/build.py" in users_of("sim")
 
 
-def test_only_the_kernel_imports_numba() -> None:
+def test_only_the_kernel_imports_numba_and_only_its_loader_the_linker() -> None:
     assert users_of("numba") <= NUMBA_HOMES
     assert "sim/kernel.py" in users_of("numba")
+    assert users_of("llvmlite") == {"sim/kernel.py", "sim/machine_code.py"}
 
 
 def test_simpy_is_imported_only_in_the_simulation() -> None:

@@ -17,7 +17,12 @@ Job = tuple[int, float, float]  # pod, arrival, demand
 
 
 def ends(
-    jobs: list[Job], pods: list[dict[str, Any]], cores: float = 4.0, speed: float = 1.0, kind: str = "compiled"
+    jobs: list[Job],
+    pods: list[dict[str, Any]],
+    cores: float = 4.0,
+    speed: float = 1.0,
+    kind: str = "compiled",
+    until: float = 1000.0,
 ) -> list[float]:
     """When each job ends; every pod is a service of its own."""
     sources, operations = [], []
@@ -34,7 +39,7 @@ def ends(
         bins=0,
     )
     engine = CompiledEngine(program, seed=1, log=True) if kind == "compiled" else ReferenceEngine(program, seed=1)
-    engine.advance(1000.0)
+    engine.advance(until)
     ended = {source: end for source, _, _, _, end, _, _ in engine.request_log()}
     return [ended[index] for index in range(len(jobs))]
 
@@ -99,6 +104,32 @@ def test_what_a_pod_cannot_use_goes_to_the_others(kind: str) -> None:
     assert ends(jobs, pods, cores=3.0, kind=kind) == pytest.approx([1.0, *[1.0 + (4.0 - 2.0) / 3.0] * 4])
 
 
+@pytest.mark.parametrize("kind", ["compiled", "reference"])
+def test_a_busy_burstable_pod_has_the_weight_of_all_burstable_pods_of_its_node(kind: str) -> None:
+    # kubepods-burstable.slice weighs 102 + 1946 = 2048 against 1024, though the second pod is idle: 2/3 and 4/3 cores.
+    pods = [
+        {"cpu_weight": 1024.0},
+        {"cpu_weight": 102.0, "qos": "burstable"},
+        {"cpu_weight": 1946.0, "qos": "burstable"},
+    ]
+    jobs = [*[(0, 0.0, 2.0 / 3.0 / 4.0)] * 4, *[(1, 0.0, 4.0 / 3.0 / 4.0)] * 4]
+    assert ends(jobs, pods, cores=2.0, kind=kind) == pytest.approx([1.0] * 8)
+
+
+@pytest.mark.parametrize("kind", ["compiled", "reference"])
+def test_all_best_effort_pods_together_weigh_2(kind: str) -> None:
+    pods = [{"cpu_weight": 2.0}, *[{"cpu_weight": 2.0, "qos": "besteffort"}] * 2]
+    assert ends([(0, 0.0, 0.5), (1, 0.0, 0.25), (2, 0.0, 0.25)], pods, cores=1.0, kind=kind) == pytest.approx([1.0] * 3)
+
+
+@pytest.mark.parametrize("kind", ["compiled", "reference"])
+@pytest.mark.parametrize("arrival", [0.0, 0.1, 0.3, 1.0, 10.0, 30.0, 40.0, 1000.3])
+def test_work_of_whole_quotas_ends_with_the_last_of_them_whenever_it_begins(kind: str, arrival: float) -> None:
+    # 200 ms under half a core: 50 ms in each of four periods, the last from 300 to 350 ms.
+    engine_ends = ends([(0, arrival, 0.2)], [{"cpu_limit": 0.5}], kind=kind, until=2000.0)
+    assert engine_ends == pytest.approx([arrival + 0.35], abs=1e-6)
+
+
 def test_a_node_of_twice_the_speed_halves_the_time() -> None:
     assert ends([(0, 0.0, 1.0)], [{}], speed=2.0) == pytest.approx([0.5])
 
@@ -108,6 +139,29 @@ class Thread:
     pod: int
     index: int
     left: float
+
+
+def fair(room: float, wanted: dict[Any, float], weights: dict[Any, float]) -> dict[Any, float]:
+    """Who wants least per weight is satisfied first; the last get what is left by weight."""
+    rates: dict[Any, float] = {}
+    for name in sorted(wanted, key=lambda name: wanted[name] / weights[name]):
+        left = sum(weights[other] for other in wanted if other not in rates)
+        rates[name] = min(wanted[name], (room - sum(rates.values())) * weights[name] / left)
+    return rates
+
+
+def fair_rates(demand: dict[int, int], pods: list[dict[str, Any]], cores: float) -> dict[int, float]:
+    """Cores of every pod that wants some: first between guaranteed pods and slices, then within the slices."""
+    slices = {name: [p for p in demand if pods[p].get("qos") == name] for name in ("burstable", "besteffort")}
+    wanted: dict[Any, float] = {p: demand[p] for p in demand if pods[p].get("qos", "guaranteed") == "guaranteed"}
+    weights = {p: pods[p]["cpu_weight"] for p in demand}
+    outer = {**weights, "burstable": sum(p["cpu_weight"] for p in pods if p.get("qos") == "burstable"), "besteffort": 2}
+    wanted |= {name: sum(demand[p] for p in members) for name, members in slices.items() if members}
+    rates = fair(cores, wanted, outer)
+    for name, members in slices.items():
+        if members:
+            rates |= fair(rates.pop(name), {p: demand[p] for p in members}, weights)
+    return rates
 
 
 def naive(jobs: list[Job], pods: list[dict[str, Any]], cores: float, speed: float) -> list[float]:
@@ -121,17 +175,7 @@ def naive(jobs: list[Job], pods: list[dict[str, Any]], cores: float, speed: floa
         may_run = [budget[pod] > 1e-12 for pod in range(len(pods))]
         demand = {pod: sum(t.pod == pod for t in threads) for pod in range(len(pods)) if may_run[pod]}
         demand = {pod: count for pod, count in demand.items() if count}
-        rate: dict[int, float] = {}
-        room, open_pods = cores, dict(demand)
-        while open_pods:  # fill the pod that is satisfied first, then the next
-            level = room / sum(pods[pod]["cpu_weight"] for pod in open_pods)
-            first = min(open_pods, key=lambda pod: open_pods[pod] / pods[pod]["cpu_weight"])
-            if open_pods[first] <= level * pods[first]["cpu_weight"]:
-                rate[first] = open_pods.pop(first)
-                room -= rate[first]
-            else:
-                rate.update({pod: level * pods[pod]["cpu_weight"] for pod in open_pods})
-                break
+        rate = fair_rates(demand, pods, cores)
         steps = [(period + 1) * 0.1 - now]
         steps += [jobs[waiting[0]][1] - now] if waiting else []
         steps += [t.left / (speed * rate[t.pod] / demand[t.pod]) for t in threads if t.pod in rate]
@@ -168,6 +212,8 @@ def test_random_jobs_end_when_the_naive_simulation_says(seed: int) -> None:
         }
         for _ in range(count)
     ]
+    for pod in pods:
+        pod["qos"] = str(generator.choice(["guaranteed", "burstable", "besteffort"]))
     for pod in pods[::2]:
         pod["cpu_burst"] = 0.1 * min(pod["cpu_limit"], 2.0) * float(generator.choice([0.0, 0.3, 1.0]))
     jobs = [

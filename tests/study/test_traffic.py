@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from small_studies import HOST, container, deployment, ingress, report, route, service, study, traefik
 
+from models.errors import InputError
 from sim.measures import EngineMeasures
 from sim.program import Outcome
 from sim.study import Study, replicate, run
@@ -31,6 +32,22 @@ def measured(prepared: Study) -> EngineMeasures:
 
 
 # ------------------------------------------------------------------------------------------------- arrivals
+
+
+@ENGINES
+def test_users_whose_sessions_have_four_requests_pause_after_every_fourth_in_the_mean(
+    tmp_path: Path, engine: str
+) -> None:
+    # Three of four gaps are 1 s of thought, one is a pause of 17 s: 5 s in the mean, so 20 users ask 4 times a second.
+    sessions = {"users": 20, "thinkTime": {"mean": "1s", "law": "constant"}}
+    sessions["session"] = {"requests": 4, "pause": {"mean": "17s", "law": "constant"}}
+    found = measured(plain(tmp_path, sessions, engine=engine, run={"length": "30m"}))
+    assert int(found.arrived.sum()) == pytest.approx(20 * 1800 / 5, rel=0.05)
+
+
+def test_a_session_needs_users(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a session is what users have: set users, or leave session out"):
+        plain(tmp_path, {"rate": "1/s", "session": {"requests": 4, "pause": "1m"}})
 
 
 @ENGINES
