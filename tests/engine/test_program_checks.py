@@ -263,6 +263,17 @@ def test_what_would_silently_be_something_else_is_told(wrong: Program, says: str
 
 
 @pytest.mark.parametrize(
+    ("people", "says"),
+    [
+        ({"think": Draw(0.0)}, "think time ask for an operation that takes no time\n    set think"),
+        ({"session": 1.0, "pause": Draw(0.0)}, "pause ask for an operation that takes no time\n    set pause"),
+    ],
+)
+def test_users_who_would_ask_for_nothing_without_end_are_told(people: dict[str, Any], says: str) -> None:
+    assert message(program((), rates=(), users=1, **people)) == f"source clients: users without {says}"
+
+
+@pytest.mark.parametrize(
     "draw",
     [
         *(Draw(1.0, law) for law in get_args(Law)),
