@@ -6,6 +6,7 @@ known, and the one that the catalogues' own demands have.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -25,6 +26,18 @@ _VARIED: Mapping[str, tuple[float, float]] = {
     "hyperexponential": (1.0, float("inf")),
 }
 """The laws with a coefficient of variation, and what it may be."""
+
+
+MAX_PHASES = 60
+"""Of an erlang law: random counters leave each draw 64 numbers."""
+
+LEAST_VARIATION: float = 1.0 / math.sqrt(MAX_PHASES)
+"""The smallest variation of an erlang law but 0, which is a constant."""
+
+
+def needs_too_many_phases(variation: float) -> bool:
+    """Whether no erlang law comes near this variation: 1/variation^2, rounded, is more than MAX_PHASES."""
+    return 0.0 < variation < 1.0 / math.sqrt(MAX_PHASES + 0.5)
 
 
 class RandomAmount(Frozen):
@@ -56,6 +69,9 @@ class RandomAmount(Frozen):
         if not low <= self.variation <= high:
             bound = f"at most {high:g}" if self.variation > high else f"at least {low:g}"
             raise ValueError(f"variation {self.variation:g} is not {bound}: law {self.law} has no such form")
+        if self.law == "erlang" and needs_too_many_phases(self.variation):
+            least = f"0 or at least {LEAST_VARIATION:.2g}"
+            raise ValueError(f"variation {self.variation:g} is not {least}: law erlang has {MAX_PHASES} phases at most")
         return self
 
     @model_serializer(mode="wrap")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from models.amounts import RandomDuration
+from models.amounts import LEAST_VARIATION, MAX_PHASES, RandomDuration, needs_too_many_phases
 from models.callplan import OperationPlan
 from models.frozen import Frozen
 from models.units import Bandwidth, Duration, Growth, Rate, Ratio, Size, parse_bandwidth, parse_duration
@@ -299,6 +299,11 @@ class Traffic(Frozen):
             raise ValueError("nothing arrives here: set rate, users, bursts or streams")
         if self.session is not None and self.users is None:
             raise ValueError("a session is what users have: set users, or leave session out")
+        if self.arrivals == "renewal" and needs_too_many_phases(self.variation):
+            least = f"0 or at least {LEAST_VARIATION:.2g}"
+            raise ValueError(
+                f"variation {self.variation:g} is not {least}: even gaps are erlang of {MAX_PHASES} phases"
+            )
         if isinstance(self.shape, tuple) and (len(self.shape) != 24 or not sum(self.shape)):
             raise ValueError("shape needs 24 weights, one an hour, not all zero")
         return self

@@ -140,6 +140,12 @@ class Engine(Protocol):
     def reset_measures(self) -> None:
         """Forget what was measured: the end of the warm-up. Requests that arrived before stay uncounted."""
 
+    def request_log(self) -> list[tuple[int, int, int, float, float, int, int]]:
+        """(source, number, operation, arrival, end, outcome, attempts) of every request that ended, in order.
+
+        The compiled engine keeps it only where it was made with ``log``, the reference engine always.
+        """
+
 
 def check_time(until: float) -> None:
     """Raise ValueError for a time that is no number."""
@@ -176,18 +182,28 @@ def endless(now: float) -> InputError:
     )
 
 
-def make_engine(program: Program, *, seed: int, replication: int = 0, kind: EngineKind = "auto") -> Engine:
+def make_engine(
+    program: Program, *, seed: int, replication: int = 0, kind: EngineKind = "auto", log: bool = False
+) -> Engine:
     """The engine of the given kind at time 0. ``auto`` is the compiled one; both give the same trajectory.
 
-    Raises ``models.errors.InputError`` with every problem if the program makes no sense (``sim.program_checks``).
+    ``log``: every request that ends is kept, see :meth:`Engine.request_log` (some 60 bytes each).
+    Raises ``models.errors.InputError`` with every problem if the program makes no sense (``sim.program_checks``), or
+    what else is given here does not.
     """
-    from sim.program_checks import check_program
+    from sim.program_checks import program_problems
+    from sim.program_checks.fields import field_problems
 
-    check_program(program)
+    problems: list[Problem] = []
+    for name, annotation, value in (("seed", int, seed), ("replication", int, replication), ("kind", EngineKind, kind)):
+        problems.extend(field_problems(annotation, value, "make_engine", name))
+    problems.extend(program_problems(program))
+    if problems:
+        raise InputError(problems)
     if kind == "reference":
         from sim.reference import ReferenceEngine
 
         return ReferenceEngine(program, seed=seed, replication=replication)
     from sim.compiled import CompiledEngine
 
-    return CompiledEngine(program, seed=seed, replication=replication)
+    return CompiledEngine(program, seed=seed, replication=replication, log=log)

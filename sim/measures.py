@@ -210,6 +210,42 @@ class EngineMeasures:
         good, wanted = successes_of(self.route_outcomes(route))
         return good / wanted if wanted else math.nan
 
+    def route_index(self, name: str) -> int:
+        """The index of the route of this name. Raises ``ValueError`` when there is not exactly one."""
+        return _position("route", name, self.program.routes)
+
+    def series_index(self, route: str, operation: str) -> int:
+        """The index of the series of a route's operation, for :meth:`quantile`. Raises ``ValueError`` as above."""
+        mine = [index for index, (owner, _) in enumerate(self.series) if owner == self.route_index(route)]
+        names = [self.program.operations[self.series[index][1]].name for index in mine]
+        return mine[_position(f"operation of route {route}", operation, names)]
+
+    def route_mean(self, route: int | str) -> float:
+        """Mean latency of the successes of a whole route, by index or name, in seconds (nan without any)."""
+        index = self.route_index(route) if isinstance(route, str) else route
+        rows = [row for row, (owner, _) in enumerate(self.series) if owner == index]
+        count = int(self.outcomes[rows, :2].sum())
+        return float(self.latency_sum[rows].sum()) / count if count else math.nan
+
+    def route_quantile(self, route: int | str, q: float) -> float:
+        """Latency quantile of the successes of a whole route, by index or name, in seconds, within 1 %."""
+        return histogram_quantile(self.route_latency(self.route_index(route) if isinstance(route, str) else route), q)
+
+    def throughput(self, route: int | str) -> float:
+        """Successes of a route, by index or name, per second of one replication (nan when no time was measured)."""
+        index = self.route_index(route) if isinstance(route, str) else route
+        seconds = self.length * self.replications
+        return successes_of(self.route_outcomes(index))[0] / seconds if seconds > 0.0 else math.nan
+
+
+def _position(what: str, name: str, names: Sequence[str]) -> int:
+    """Where the name is among names."""
+    found = [index for index, one in enumerate(names) if one == name]
+    if len(found) != 1:
+        count = len(found) or "no"
+        raise ValueError(f"{count} {what} is called {name!r}: there are {', '.join(names) or 'none'}")
+    return found[0]
+
 
 def successes_of(outcomes: Ints) -> tuple[int, int]:
     """Of requests by outcome: how many were served or degraded, and how many got past the guards."""

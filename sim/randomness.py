@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from models.amounts import MAX_PHASES
 from sim.program import Draw
 
 MASK = (1 << 64) - 1
@@ -34,7 +35,6 @@ CODES = {
     "lognormal": LOGNORMAL,
     "hyperexponential": HYPEREXPONENTIAL,
 }
-MAX_PHASES = 60
 ZIGGURAT_TAIL = 7.69711747013104972
 """Where the tail begins when 256 layers have equal areas (Marsaglia, Tsang 2000)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from models.amounts import Law
 from sim.compiled import CompiledEngine
 from sim.measures import EngineMeasures
 from sim.program import (
@@ -41,12 +42,21 @@ HORIZON = 12.0
 
 # A coarse grid of times makes simultaneous events likely, which is where two engines would differ.
 times = st.sampled_from([0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0])
-laws = st.sampled_from(["constant", "constant", "exponential", "uniform", "erlang", "lognormal", "hyperexponential"])
+variations: dict[Law, list[float]] = {
+    "constant": [1.0],
+    "exponential": [1.0],
+    "uniform": [1.0],
+    "erlang": [0.0, 0.5, 1.0],
+    "lognormal": [0.0, 0.5, 1.0, 2.0],
+    "hyperexponential": [1.0, 2.0],
+}
+laws: st.SearchStrategy[Law] = st.sampled_from(["constant", *variations])
 
 
 @st.composite
-def draws(draw: st.DrawFn) -> Draw:
-    return Draw(draw(times), draw(laws), draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])))
+def draws(draw: st.DrawFn, means: st.SearchStrategy[float] = times) -> Draw:
+    law = draw(laws)
+    return Draw(draw(means), law, draw(st.sampled_from(variations[law])))
 
 
 @st.composite
@@ -84,7 +94,7 @@ def instructions(draw: st.DrawFn, callees: list[int], services: int) -> Any:
         operations, flushes, disk = draw(st.integers(0, 3)), draw(st.integers(0, 1)), draw(st.integers(-1, 0))
         return DiskIo(draw(amount), draw(amount), operations, flushes, disk)
     if kind == "transfer":
-        return Transfer(Draw(draw(st.sampled_from([0.0, 1e5, 1e6])), draw(laws)), draw(st.integers(-1, 1)))
+        return Transfer(draw(draws(st.sampled_from([0.0, 1e5, 1e6]))), draw(st.integers(-1, 1)))
     if kind == "hold":
         return Hold(
             draw(draws()),
@@ -129,8 +139,9 @@ def sources(draw: st.DrawFn, operations: int) -> Source:
         cv = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0]))
         return Source("open", 0, mix, rates=rates, segment=2.5, cv=cv, **common)
     if kind == "closed":
-        session, pause = draw(st.sampled_from([math.inf, 1.0, 3.0])), Draw(draw(times) + 0.3, draw(laws), 0.5)
-        think, users = Draw(0.5, draw(laws), 0.5), draw(st.integers(1, 4))
+        session = draw(st.sampled_from([math.inf, 1.0, 3.0]))
+        pause = draw(draws(times.map(lambda time: time + 0.3)))  # without a pause refusals could go round without end
+        think, users = draw(draws(st.just(0.5))), draw(st.integers(1, 4))
         return Source("users", 1, mix, users=users, think=think, session=session, pause=pause, **common)
     trace = tuple(sorted(draw(st.lists(st.sampled_from([0.0, 0.1, 1.0, 2.0, 5.0]), min_size=1, max_size=8))))
     return Source("trace", 0, mix, trace=trace, **common)
@@ -138,11 +149,23 @@ def sources(draw: st.DrawFn, operations: int) -> Source:
 
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
-    services, operations = draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    services, count = draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    operations = tuple(
+        Operation(
+            f"operation-{index}",
+            draw(st.integers(0, services - 1)),
+            draw(bodies(list(range(index + 1, count)), services)),
+        )
+        for index in range(count)
+    )
+    served = [*range(services), *draw(st.lists(st.integers(0, services - 1), max_size=3))]
+    steps = {(operation.service, step) for operation in operations for step in operation.instructions}
+    need_disk = {service for service, step in steps if isinstance(step, DiskIo) and step.disk == -1}
+    need_card = {service for service, step in steps if isinstance(step, Transfer) and step.link == -1}
     pods = tuple(
         PodStation(
             f"pod-{index}",
-            service=index if index < services else draw(st.integers(0, services - 1)),
+            service=service,
             node=draw(st.integers(0, 1)),
             workers=draw(st.sampled_from([0, 1, 1, 2, 4])),
             queue=draw(st.sampled_from([-1, -1, 0, 2])),
@@ -156,27 +179,21 @@ def programs(draw: st.DrawFn) -> Program:
             memory_per_request=1e6,
             memory_growth=draw(st.sampled_from([0.0, 0.0, 1e6])),
             memory_limit=draw(st.sampled_from([math.inf, math.inf, 6.5e6])),
-            disk=draw(st.integers(-1, 0)),
+            disk=draw(st.integers(0 if service in need_disk else -1, 0)),
             warm=draw(st.booleans()),
             pool=draw(st.integers(-1, 0)),
         )
-        for index in range(services + draw(st.integers(0, 3)))
+        for index, service in enumerate(served)
     )
+    cards = [1] if any(pod.node == 1 and pod.service in need_card for pod in pods) else [-1, 1]
     return Program(
         nodes=(
             Node("a", draw(st.sampled_from([1.0, 1.5, 4.0])), nic=0),
-            Node("b", draw(st.sampled_from([1.0, 2.0])), 1.25, nic=draw(st.sampled_from([-1, 1]))),
+            Node("b", draw(st.sampled_from([1.0, 2.0])), 1.25, nic=draw(st.sampled_from(cards))),
         ),
         services=tuple(Service(f"service-{index}") for index in range(services)),
-        operations=tuple(
-            Operation(
-                f"operation-{index}",
-                draw(st.integers(0, services - 1)),
-                draw(bodies(list(range(index + 1, operations)), services)),
-            )
-            for index in range(operations)
-        ),
-        sources=tuple(draw(st.lists(sources(operations), min_size=1, max_size=3))),
+        operations=operations,
+        sources=tuple(draw(st.lists(sources(count), min_size=1, max_size=3))),
         routes=("one", "two"),
         pods=pods,
         links=(Link("nic", 1e7, 0.01, draw(st.sampled_from([0.0, 0.2]))), Link("uplink", 5e6)),
@@ -254,7 +271,10 @@ def play(engine: Engines, event: Event) -> None:
         case "weights":
             engine.set_endpoints(service, mine, [1.0 + number for number in range(len(mine))])
         case "add":
-            engine.set_endpoints(service, [*mine, engine.add_pod(program.pods[mine[0]])])
+            pod = program.pods[mine[0]]
+            if value > 0.5:  # perhaps to a machine without disk and network card, where they take no time
+                pod = replace(pod, node=1, disk=-1)
+            engine.set_endpoints(service, [*mine, engine.add_pod(pod)])
         case "node":
             engine.set_node(node, up=value > 0.5)
         case "cores":

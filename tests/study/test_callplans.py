@@ -421,6 +421,10 @@ def test_a_route_of_a_tree_without_any_points_at_services(tmp_path: Path) -> Non
             ".steps[0].cpu: variation 2 is not at most 1: law erlang has no such form",
         ),
         (
+            {"cpu": {"mean": "1ms", "law": "erlang", "variation": 0.1}},
+            ".steps[0].cpu: variation 0.1 is not 0 or at least 0.13: law erlang has 60 phases at most",
+        ),
+        (
             {"cpu": {"mean": "1ms", "law": "hyperexponential", "variation": 0.5}},
             ".steps[0].cpu: variation 0.5 is not at least 1: law hyperexponential has no such form",
         ),

@@ -91,6 +91,12 @@ def test_a_user_keeps_to_one_pod_of_three_where_the_service_keeps_sessions(
     assert sum(int(visits) > 0 for visits in found.pod_visits) == pods
 
 
+def test_renewal_arrivals_more_even_than_sixty_phases_are_told(tmp_path: Path) -> None:
+    says = r"variation 0\.1 is not 0 or at least 0\.13: even gaps are erlang of 60 phases"
+    with pytest.raises(InputError, match=says):
+        plain(tmp_path, {"rate": "1/s", "arrivals": "renewal", "variation": 0.1})
+
+
 @ENGINES
 def test_renewal_arrivals_without_variation_come_like_clockwork(tmp_path: Path, engine: str) -> None:
     traffic = {"rate": "2/s", "arrivals": "renewal", "variation": 0.0}
