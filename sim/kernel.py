@@ -65,9 +65,13 @@ INNER: dict[str, Any] = {
 compiled = njit(**INNER)
 
 
+at_once = njit(forceinline=True, **INNER)
+"""For functions that are on every request's way: without the cost of a call, copied into every caller."""
+
+
 def inlined(function: Any) -> Any:
-    """The same for the one caller that is on every request's way: without the cost of a call."""
-    return njit(forceinline=True, **INNER)(getattr(function, "py_func", function))
+    """The same for one caller only."""
+    return at_once(getattr(function, "py_func", function))
 
 
 # ------------------------------------------------------------------------------------------------- random numbers
@@ -314,7 +318,7 @@ def set_timer(I, F, time, kind, thing):
 push_at_once = inlined(push)
 
 
-@njit(forceinline=True, **INNER)
+@at_once
 def set_timer_at_once(I, F, time, kind, thing):
     """The same, without the cost of a call."""
     I[H_SEQUENCE] += 1
@@ -444,7 +448,7 @@ def spread(I, F, resource, since, now, rate):
     I[resource + R_BIN] = bins + at if at < count else resource + R_USED
 
 
-@compiled
+@at_once
 def account(I, F, group, now):
     """Book what a group used since the last time."""
     since = F[group + G_ACCOUNTED]
@@ -479,9 +483,6 @@ def next_boundary(F, group, now):
     return phase + (k + 1) * period
 
 
-account_at_once = inlined(account)
-
-
 @compiled
 def refilled(I, F, group, periods):
     """See ``sim.reference_fluid.Group.refilled``."""
@@ -493,10 +494,10 @@ def refilled(I, F, group, periods):
     return min(left + quota, most) + (periods - 1) * gain
 
 
-@compiled
+@at_once
 def catch_up(I, F, group, now, elapsed):
     """Bring a group's virtual time and budget, which are ``elapsed`` behind, up to ``now``."""
-    account_at_once(I, F, group, now)
+    account(I, F, group, now)
     F[group + G_VIRTUAL] += F[group + G_SPEED] * elapsed
     if I[group + G_LIMITED] and not I[group + G_THROTTLED]:
         if now < F[group + G_BOUNDARY]:
@@ -511,9 +512,9 @@ def catch_up(I, F, group, now, elapsed):
     F[group + G_TOUCHED] = now
 
 
-@njit(forceinline=True, **INNER)
+@compiled
 def touch(I, F, group, now):
-    """Bring a group's virtual time and budget up to ``now``: often they are."""
+    """Bring a group's virtual time and budget up to ``now``."""
     elapsed = now - F[group + G_TOUCHED]
     if elapsed > 0.0:
         catch_up(I, F, group, now, elapsed)
@@ -725,7 +726,7 @@ def share_out_slices(I, F, resource):
         F[resource + R_LEVELS + BEST_EFFORT] = share_out(I, F, resource, BEST_EFFORT, light * level, trying)
 
 
-@compiled
+@at_once
 def plan_anew(I, F, resource, group, rate, now):
     """From now on the group gets this rate: when will something happen?"""
     touch(I, F, group, now)
