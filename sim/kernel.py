@@ -495,7 +495,7 @@ def refilled(I, F, group, periods):
 
 
 @at_once
-def catch_up(I, F, group, now, elapsed):
+def catch_up_at_once(I, F, group, now, elapsed):
     """Bring a group's virtual time and budget, which are ``elapsed`` behind, up to ``now``."""
     account(I, F, group, now)
     F[group + G_VIRTUAL] += F[group + G_SPEED] * elapsed
@@ -513,6 +513,12 @@ def catch_up(I, F, group, now, elapsed):
 
 
 @compiled
+def catch_up(I, F, group, now, elapsed):
+    """The same, called."""
+    catch_up_at_once(I, F, group, now, elapsed)
+
+
+@at_once
 def touch(I, F, group, now):
     """Bring a group's virtual time and budget up to ``now``."""
     elapsed = now - F[group + G_TOUCHED]
