@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim import layout as at
 from sim import machine_code
 from sim.arrival_times import clock_between
-from sim.engine import Notice, Stop, check_factor, check_time, check_weights, endless
+from sim.engine import Notice, Stop, check_change, check_factor, check_time, check_weights, endless
 from sim.measures import BUCKETS, COARSE_BUCKETS, EngineMeasures, Exemplar, Hop, Parts
 from sim.pack import Memory, begin_quota, pack_endpoints, pack_pod, pack_program
 from sim.program import Outcome, PodStation, Program
@@ -229,6 +229,7 @@ class CompiledEngine:
         return int(self.memory.I[self.pods[slot] + at.P_IN_FLIGHT])
 
     def stress_memory(self, slot: int, size: float) -> None:
+        check_change(size=size)
         self.memory_stress[slot] = size
         self.memory.F[self.pods[slot] + at.P_MEMORY_BASE] = self.stations[slot].memory_base + size
         if self._running(slot):
@@ -251,6 +252,8 @@ class CompiledEngine:
     def set_node(
         self, node: int, up: bool | None = None, cores: float | None = None, speed: float | None = None
     ) -> None:
+        check_change(cores=cores)
+        check_change(least_exclusive=True, speed=speed)
         resource = int(self.memory.I[self.layout.nodes[node] + at.N_RESOURCE])
         if cores is not None:
             self.memory.F[resource + at.R_CAPACITY] = cores
@@ -275,6 +278,7 @@ class CompiledEngine:
         rtt: float | None = None,
         loss: float | None = None,
     ) -> None:
+        check_change(bandwidth=bandwidth, rtt=rtt, loss=loss)
         I, F, address, state = self.memory.I, self.memory.F, self.layout.links[link], self.links[link]
         if up is not None:
             I[address + at.L_UP] = up
@@ -291,6 +295,8 @@ class CompiledEngine:
     def set_disk(
         self, disk: int, failing: bool | None = None, extra_latency: float | None = None, slowdown: float | None = None
     ) -> None:
+        check_change(extra_latency=extra_latency)
+        check_change(least_exclusive=True, slowdown=slowdown)
         I, F, address, spec = self.memory.I, self.memory.F, self.layout.disks[disk], self.program.disks[disk]
         if failing is not None:
             I[address + at.D_FAILING] = failing
@@ -301,6 +307,7 @@ class CompiledEngine:
             F[address + at.D_SLOWDOWN] = slowdown
 
     def stress(self, node: int, cores: float) -> None:
+        check_change(cores=cores)
         self.stress_cores[node] = cores
         self._set_system_load(node)
 
@@ -363,7 +370,7 @@ class CompiledEngine:
                 pod = self.pods[slot]
                 F[pod + at.P_MEMORY_MAX] = max(F[pod + at.P_MEMORY_MAX], self._memory_now(slot))
         throttled = np.array([self._still_throttled(pod) for pod in self.pods], np.float64)
-        bins = self._block(F, int(I[layout.services[0] + at.S_BINS]), 3 * len(program.services), program.bins)
+        bins = self._block(F, layout.bins, 3 * len(program.services), program.bins)
         return EngineMeasures(
             program=program,
             start=float(F[at.H_START]),

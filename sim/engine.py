@@ -171,6 +171,14 @@ def check_factor(source: Source, factor: float) -> None:
         raise ValueError(f"rate factor {factor:g} of source {source.name}: must be {least}, and finite")
 
 
+def check_change(least_exclusive: bool = False, **values: float | None) -> None:
+    """Raise ValueError for a value that is no finite number, or below 0, or with ``least_exclusive`` 0 itself."""
+    for name, value in values.items():
+        if value is not None and not (math.isfinite(value) and (value > 0.0 or (value == 0.0 and not least_exclusive))):
+            least = "above 0" if least_exclusive else "0 or more"
+            raise ValueError(f"{name} is {value:g}: must be finite and {least}")
+
+
 def endless(now: float) -> InputError:
     """What is raised when requests go round for ever without any time passing."""
     return InputError(

@@ -2142,8 +2142,8 @@ def count_room(I, F):
     if I[H_LOG_CAPACITY] > 0:
         steps = min(steps, I[H_LOG_CAPACITY] - I[H_LOG_SIZE])
     steps = min(steps // fan, (I[H_HEAP_CAPACITY] - I[H_HEAP_SIZE]) // (4 * fan + 4))
-    if I[H_TRACES_SIZE] == 0 and I[H_TRACES_ALL] < MOST_TRACES:
-        steps = NOTHING
+    if I[H_TRACES_ALL] < MOST_TRACES:
+        steps = min(steps, I[H_TRACES_SIZE])  # a step begins one request at most
     I[H_STEPS] = steps
     I[H_STILL] = I[H_STILL] + steps if F[H_NOW] == F[H_STILL_SINCE] else NOTHING
     F[H_STILL_SINCE] = F[H_NOW]

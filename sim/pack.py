@@ -97,7 +97,7 @@ class Memory:
 
     def _add_traces(self) -> None:
         every = int(self.I[at.H_TRACES_ALL])
-        count = min(max(every, 256), int(at.MOST_TRACES) - every)
+        count = min(max(every, 1024), int(at.MOST_TRACES) - every)
         first, stack = self.allocate(int(count * at.TRACE_RECORD)), int(self.I[at.H_TRACES])
         self.I[stack : stack + count] = first + at.TRACE_RECORD * np.arange(count)
         self.I[at.H_TRACES_SIZE], self.I[at.H_TRACES_ALL] = count, every + count
@@ -147,6 +147,8 @@ class Layout:
     members: dict[int, int] = field(default_factory=dict)
     balancers: dict[int, list[int]] = field(default_factory=dict)
     """By the address of a service: those who go round its endpoints."""
+    bins: int = 0
+    """Of the first service; the others follow."""
     measured: list[tuple[int, int]] = field(default_factory=list)
     """(address, words) of what a reset sets to zero."""
 
@@ -551,7 +553,7 @@ def _measures(memory: Memory, program: Program, places: Layout) -> None:
         memory.I[address + at.E_OPERATION] = operation
         places.measured.append((address, at.E_ROUTE))
         places.measured.append((address + at.E_OUTCOMES, size - at.E_OUTCOMES))
-    bins = memory.allocate(3 * program.bins * len(program.services))
+    bins = places.bins = memory.allocate(3 * program.bins * len(program.services))
     for index, service in enumerate(places.services):
         memory.I[service + at.S_BINS] = bins + 3 * program.bins * index
     places.measured.append((bins, 3 * program.bins * len(program.services)))

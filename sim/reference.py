@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from simpy.events import Event
 
 from sim.arrival_times import arrival_time, clock_between
-from sim.engine import Notice, Stop, check_factor, check_time, check_weights, endless
+from sim.engine import Notice, Stop, check_change, check_factor, check_time, check_weights, endless
 from sim.measures import EngineMeasures
 from sim.program import Disk, Draw, Hold, Link, PodStation, Program, RateLimit, Source
 from sim.randomness import (
@@ -261,6 +261,8 @@ class ReferenceEngine:
     def set_node(
         self, node: int, up: bool | None = None, cores: float | None = None, speed: float | None = None
     ) -> None:
+        check_change(cores=cores)
+        check_change(least_exclusive=True, speed=speed)
         machine = self.machines[node]
         if cores is not None:
             machine.capacity = cores
@@ -283,6 +285,7 @@ class ReferenceEngine:
         rtt: float | None = None,
         loss: float | None = None,
     ) -> None:
+        check_change(bandwidth=bandwidth, rtt=rtt, loss=loss)
         state = self.links[link]
         state.up = state.up if up is None else up
         state.bandwidth = state.bandwidth if bandwidth is None else bandwidth
@@ -295,12 +298,15 @@ class ReferenceEngine:
     def set_disk(
         self, disk: int, failing: bool | None = None, extra_latency: float | None = None, slowdown: float | None = None
     ) -> None:
+        check_change(extra_latency=extra_latency)
+        check_change(least_exclusive=True, slowdown=slowdown)
         state = self.disks[disk]
         state.failing = state.failing if failing is None else failing
         state.extra = state.extra if extra_latency is None else extra_latency
         state.slowdown = state.slowdown if slowdown is None else slowdown
 
     def stress(self, node: int, cores: float) -> None:
+        check_change(cores=cores)
         self.stress_cores[node] = cores
         self._set_system_load(node)
 
@@ -425,6 +431,7 @@ class ReferenceEngine:
         return self.pods[slot].in_flight
 
     def stress_memory(self, slot: int, size: float) -> None:
+        check_change(size=size)
         pod = self.pods[slot]
         pod.stress = size
         if pod.state in ("up", "draining"):
