@@ -303,7 +303,7 @@ def _series(study: Study, results: Results) -> Iterable[Series]:
             yield Series(
                 "links", link.name, "ratio", edges, tuple(float(v) / whole for v in merged.bin_link_bytes[index])
             )
-    yield from _queue_series(study, merged, edges)
+    yield from _station_series(study, merged, edges)
     yield from _quota_series(results, length)
 
 
@@ -311,14 +311,23 @@ QUEUED = 0.5
 """Mean number of waiting requests in a stretch of time from which on a queue is drawn."""
 
 
-def _queue_series(study: Study, merged: EngineMeasures, edges: Sequence[float]) -> Iterable[Series]:
-    """How many requests waited for a worker of each workload, mean over its pods, the stretch and the replications."""
+THROTTLED = 0.01
+"""Share of a stretch of time from which on throttling is drawn."""
+
+
+def _station_series(study: Study, merged: EngineMeasures, edges: Sequence[float]) -> Iterable[Series]:
+    """Of every workload where it matters: how many requests waited for a worker of its pods, and the share of the time
+    in which CFS held a pod back. Means over the stretch and the replications."""
     names = {index: name for name, index in study.compiled.services.items() if name in study.compiled.stations}
     width = merged.program.bin_width * merged.replications
     for index, name in names.items():
         waiting = merged.bin_service_queue_s[index] / width
         if waiting.max(initial=0.0) >= QUEUED:
             yield Series("queues", name, "number", tuple(edges), tuple(waiting.tolist()))
+        pods = max(len(study.placement.by_workload.get(name, ())), 1)
+        throttled = np.minimum(merged.bin_service_throttled_s[index] / (width * pods), 1.0)
+        if throttled.max(initial=0.0) >= THROTTLED:
+            yield Series("throttled", name, "ratio", tuple(edges), tuple(throttled.tolist()))
 
 
 def _rate(chart: str, route: str, bins: NDArray[np.int64], merged: EngineMeasures) -> Series:

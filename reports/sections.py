@@ -97,7 +97,7 @@ SECTIONS: tuple[Section, ...] = (
         "How busy workers, queues, CPU limits and links were, and how long CFS held pods back.",
         "No station took a request.",
         tables=("stations", "links"),
-        charts=("queues", "links"),
+        charts=("queues", "throttled", "links"),
     ),
     Section(
         "quotas",
@@ -199,6 +199,7 @@ CHARTS: dict[str, str] = {
     "unsuccessful": "Requests per second that failed or were turned away",
     "links": "Use of links over time",
     "queues": "Requests waiting for a worker",
+    "throttled": "Time in which CFS held pods back",
     "node-cpu": "CPU use per node",
     "node-memory": "Memory use per node",
     "quota": "Quota use over time",

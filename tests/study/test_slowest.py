@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from small_studies import container, deployment, report, service, study
 from study_runs import short, short_report
 
 from reports.traffic_tables import path_of
 from sim.measures import Exemplar, Hop, Parts
 from sim.program import Outcome
 from sim.slowest import Shares, SlowRequest, StationTime, breakdown, shares_of, slowest_requests
+from sim.study import run
 
 NAMES = ("proxy", "app", "database")
 
@@ -92,3 +96,29 @@ def test_the_report_tells_the_slowest_requests_the_stations_and_the_links() -> N
     assert 0.1 < links["uplink"]["use"] < 0.9
     charts = {series["chart"] for series in short_report("evening-peak")["series"]}
     assert {"requests", "latency", "links", "node-cpu", "availability"} <= charts
+
+
+def test_queues_and_throttling_are_drawn_for_the_stretches_in_which_they_happen(tmp_path: Path) -> None:
+    # Twelve requests a second of exactly 50 ms for one worker under 500m: 60 % of a core are asked for, 50 % are there.
+    one = container(resources={"limits": {"cpu": "500m"}})
+    plan = {"name": "page", "steps": [{"cpu": {"mean": "50ms", "law": "constant"}}]}
+    prepared = study(
+        tmp_path,
+        [deployment("app", one), service("app")],
+        cluster={"nodes": [{"name": "one", "machine": "m920q", "role": "server", "cores": 4, "speed": 1}]},
+        profiles={"Deployment/home/app": {"workers": 1, "idleCpu": 0, "startup": "0s", "operations": [plan]}},
+        traffic=[{"service": "home/app", "rate": "12/s"}],
+    )
+    curves = {item["chart"]: item for item in report(prepared, run(prepared, survival=False))["series"]}
+    queue, throttled = curves["queues"], curves["throttled"]
+    assert (queue["name"], throttled["name"]) == ("Deployment home/app",) * 2
+    # Two more a second come than are served, until those who came 30 s ago give up: 360 wait.
+    half = len(queue["y"]) // 2
+    assert sum(queue["y"][half:]) / half == pytest.approx(360, rel=0.1)
+    assert queue["y"][2] < 60
+    assert throttled["y"][-1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_an_idle_platform_draws_neither_queues_nor_throttling() -> None:
+    charts = {series["chart"] for series in short_report("baseline-day")["series"]}
+    assert not charts & {"queues", "throttled"}
