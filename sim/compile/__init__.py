@@ -20,7 +20,8 @@ from models.graph.routes import EntryRoute
 from models.platform import Platform, Workload
 from models.rules.quantity import bytes_of, cpu_millis
 from models.rules.resources import pod_requests
-from models.scenario import Disk, Scenario, Traffic
+from models.scenario import Disk, Scenario
+from models.traffic import Traffic
 from sim import program as ir
 from sim.callees import cache_holders
 from sim.compile.callplans import Builder
