@@ -209,6 +209,12 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("held", "Held", "boolean", "whether all objectives held"),
             ("bottleneck", "Busiest resource", "text", "the resource with the highest utilisation"),
             ("utilisation", "Utilisation", "ratio", "of that resource"),
+            (
+                "streams_lost",
+                "Streams lost",
+                "ratio",
+                "share of the streams that found no room; no objective judges them; empty: there are none",
+            ),
         ),
     ),
     "rollouts": (

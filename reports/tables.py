@@ -292,6 +292,7 @@ def _growth(evidence: Evidence, sight: Sight) -> Table:
                 trial.held,
                 trial.bottleneck,
                 trial.utilisation,
+                trial.streams_lost,
             )
             for trial in evidence.growth
         ],
