@@ -183,6 +183,16 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("busy", "Busy", "ratio", "share of the time with a transfer or a stream under way"),
         ),
     ),
+    "accepted": (
+        "Accepted findings",
+        _columns(
+            ("code", "Code", "text", "code of the finding"),
+            ("subject", "Subject", "text", "what it is about"),
+            ("title", "Finding", "text", "what it says"),
+            ("reason", "Accepted because", "text", "the reason in the acceptance file"),
+            ("until", "Until", "text", "the last day on which it is accepted; empty: for good"),
+        ),
+    ),
     "precision": (
         "Precision",
         _columns(

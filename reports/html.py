@@ -169,7 +169,7 @@ def _pictures(report: Report, marks: Sequence[plots.Mark]) -> dict[str, Markup]:
 def _is_empty(report: Report, section: Section) -> bool:
     """Whether the section has nothing to show and says so."""
     contents: dict[str, object] = {
-        "findings": report.findings,
+        "findings": report.findings or _tables(report, section),
         "thresholds": report.thresholds,
         "timeline": report.timeline or report.lanes,
         "topology": report.topology.nodes,

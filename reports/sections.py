@@ -34,6 +34,7 @@ SECTIONS: tuple[Section, ...] = (
         "Answer",
         "What a person should know, worst first: where it is written, the evidence, and the way out.",
         "No rule found anything to report in what was examined.",
+        tables=("accepted",),
     ),
     Section(
         "thresholds",

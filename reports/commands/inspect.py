@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,49 +12,8 @@ from typing import Any
 import typer
 
 from models.errors import InputError, Problem, Where
-from models.objects import KubeObject, Missing, Rendered
-
-
-def read_paths(
-    paths: Sequence[Path],
-    *,
-    renderer: str = "builtin",
-    show_secrets: bool = False,
-    fetch: bool = False,
-    expand: bool = True,
-    root: Path | None = None,
-) -> Rendered:
-    """Everything that the paths render to, in order; ``-`` is standard input. Raises InputError with all problems.
-
-    ``expand``: let the chart catalogue model charts that cannot be had, and follow Argo CD's and Flux's objects.
-    """
-    from models.gitops import render_whole
-    from models.render import render_text
-
-    total = Rendered()
-    problems: list[Problem] = []
-    failure: type[InputError] = InputError
-    for path in paths:
-        try:
-            if str(path) == "-":
-                total += render_text(sys.stdin.buffer.read(), show_secrets=show_secrets)
-            else:
-                total += render_whole(
-                    path,
-                    repository=root,
-                    renderer=renderer,
-                    fetch=fetch,
-                    model=expand,
-                    expand=expand,
-                    show_secrets=show_secrets,
-                )
-        except InputError as error:
-            failure = type(error)
-            problems.extend(error.problems)
-    if problems:
-        raise failure(problems)
-    return total
-
+from models.objects import KubeObject, Missing
+from reports.commands.reading import read_paths
 
 # ------------------------------------------------------------------------------------------------- render
 

@@ -146,6 +146,14 @@ def test_the_report_on_the_quota_cut_tells_it_in_the_words_of_the_api_server() -
     assert {"SIM-REFUSED", "SIM-ROLLOUT-STUCK"} <= codes
 
 
+def test_the_verdict_on_the_quota_cut_begins_with_the_rollout_that_never_finishes() -> None:
+    verdict = short_report("quota-cut")["verdict"]
+    assert verdict["status"] == "warn"
+    assert verdict["headline"].startswith("It runs, but the rollout of Deployment htpc/jellyseerr did not finish")
+    refused = next(text for text in verdict["sentences"] if text.startswith("The API server refused pods of "))
+    assert "exceeded quota: " in refused
+
+
 def test_a_broken_rollout_leaves_the_old_pods_and_the_way_back_completes() -> None:
     log = once("rollout", "run.warmUp=10s", "run.length=35m")
     by_workload: dict[str, list[str]] = {}
