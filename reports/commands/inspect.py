@@ -234,6 +234,7 @@ def _cell(value: Any) -> str:
 
 def _catalog_rows(section: str) -> list[dict[str, Any]]:
     from models.catalog import load_apps, load_hardware, load_timings
+    from models.catalog.timings import SIMULATED
     from models.scenario import FAULT_ACTIONS
 
     if section == "machines":
@@ -260,6 +261,7 @@ def _catalog_rows(section: str) -> list[dict[str, Any]]:
                 "key": item.key,
                 "value": item.value,
                 "unit": item.unit,
+                "simulated": "yes" if item.key in SIMULATED else "",
                 "meaning": item.meaning,
                 "confidence": item.confidence,
                 "source": item.source,
