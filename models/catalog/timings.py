@@ -109,7 +109,7 @@ class Timings:
         return self.overrides.get(key, self.entries[key].value)
 
     def with_overrides(self, overrides: Mapping[str, float]) -> Timings:
-        """These timings with other values. Raises InputError for keys that are not in the catalogue or that nobody reads."""
+        """These timings with other values. Raises InputError for keys unknown to the catalogue or read by nothing."""
         problems = [
             Problem(
                 Where(field=f"spec.cluster.timers.{key}"),
