@@ -189,7 +189,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("code", "Code", "text", "code of the finding"),
             ("subject", "Subject", "text", "what it is about"),
             ("title", "Finding", "text", "what it says"),
-            ("reason", "Accepted because", "text", "the reason in the acceptance file"),
+            ("because", "Accepted because", "text", "the reason in the acceptance file"),
             ("until", "Until", "text", "the last day on which it is accepted; empty: for good"),
         ),
     ),

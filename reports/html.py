@@ -45,7 +45,23 @@ _TONES = {
 _CODE = {"message", "reason", "pending", "where"}
 """Text columns that hold sentences of Kubernetes or places in files: people search for them as they stand."""
 
-_LONG = {"cause", "message", "reason", "pending", "meaning", "hides", "what", "how", "source", "path", "operation"}
+_LONG = frozenset(
+    (
+        "cause",
+        "message",
+        "reason",
+        "pending",
+        "meaning",
+        "hides",
+        "what",
+        "how",
+        "source",
+        "path",
+        "objective",
+        "title",
+        "because",
+    )
+)
 """Text columns that may wrap over several lines."""
 
 

@@ -194,7 +194,7 @@ SECTIONS: tuple[Section, ...] = (
 """In reading order. Every report shows all of them."""
 
 CHARTS: dict[str, str] = {
-    "availability": "Availability over time",
+    "availability": "Reachable over time, first replication",
     "latency": "Latency over time",
     "requests": "Requests per second",
     "unsuccessful": "Requests per second that failed or were turned away",

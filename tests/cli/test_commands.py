@@ -295,7 +295,7 @@ def test_run_tells_accepted_findings_apart_as_check_does(world: Path, capfd: pyt
     left = {item["code"] for item in report["findings"]}
     assert not left & {"NO-READINESS", "NODE-LOSS", "ACCEPTED-STALE"}
     (table,) = [table for table in report["tables"] if table["name"] == "accepted"]
-    assert {row["code"]: row["reason"] for row in table["rows"]} == {
+    assert {row["code"]: row["because"] for row in table["rows"]} == {
         "NO-READINESS": "nginx answers at once",
         "NODE-LOSS": "there is one machine",
     }
