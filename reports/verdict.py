@@ -15,6 +15,9 @@ from sim.placement import PlacedPod
 HAPPENED = ("SIM-ROLLOUT-STUCK", "SIM-NODE-MEMORY", "SIM-OOM", "SIM-OVERLOAD", "SIM-REFUSED")
 """Codes of what went wrong in the run itself, the worst first: with one of them no headline says that all is well."""
 
+LASTING_S = 3600.0
+"""A route that serves only a share, or without something, for so long after the loss of a node is told."""
+
 TOLD = 0.01
 """From this share on lost streams are told beside the load that fits."""
 
@@ -155,6 +158,9 @@ def _survival(evidence: Evidence) -> list[str]:
         words = f"Losing {node.name}: {len(until)} of {len(routes)} routes stay down until it returns"
         if healed:
             words += f", {len(healed)} come back after at most {_minutes(max(healed))}"
+        partly = sum(1 for loss in here if loss.outage_s is not None and loss.degraded_s >= LASTING_S)
+        if partly:
+            words += f", {partly} {'answers' if partly == 1 else 'answer'} only in part until then"
         out.append(words + ".")
     return out
 

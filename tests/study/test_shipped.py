@@ -94,6 +94,16 @@ def test_a_single_stateless_replica_is_back_after_grace_toleration_and_start() -
         assert "node_monitor_grace_period 50 s" in item.cause, item
 
 
+def test_a_shop_whose_database_is_away_is_not_down_and_said_to_answer_only_in_part() -> None:
+    prepared = study("own-app", *SHORT)
+    verdict = json.loads(report_json(prepared, run(prepared)))["verdict"]
+    lost = [text for text in verdict["sentences"] if text.startswith("Losing ")]
+    assert lost == [
+        "Losing vm-1: 0 of 1 routes stay down until it returns, 1 answers only in part until then.",
+        "Losing vm-2: 0 of 1 routes stay down until it returns.",
+    ]
+
+
 def test_a_pod_pinned_by_a_local_volume_is_away_until_its_node_returns() -> None:
     pinned = losses()[host_of("Deployment htpc/sonarr"), "sonarr.home.example.org"]
     assert pinned.outage_s is None
