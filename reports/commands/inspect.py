@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -206,6 +207,10 @@ def scenario_schema() -> str:
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}, indent=2)
 
 
+WHOLE = 10_000
+"""Columns of a screen on which nothing is cut."""
+
+
 def print_catalog(section: str, as_json: bool) -> None:
     """List one part of the catalogues."""
     rows = _catalog_rows(section)
@@ -216,10 +221,11 @@ def print_catalog(section: str, as_json: bool) -> None:
 
     table = make_table(f"{len(rows)} {section}", *rows[0])
     for column in table.columns:
-        column.justify = "left"
+        column.justify, column.overflow = "left", "fold"
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    Console(highlight=False).print(table)
+    # A file or another program gets every word on its line; a terminal folds what is too long for it.
+    Console(highlight=False, width=None if sys.stdout.isatty() else WHOLE).print(table)
 
 
 def _cell(value: Any) -> str:

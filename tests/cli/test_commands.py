@@ -174,7 +174,10 @@ def test_catalog_lists_each_section_as_table_and_as_json(
     capfd: pytest.CaptureFixture[str], section: str, known: str
 ) -> None:
     assert main(["catalog", section]) == 0
-    assert f" {section}" in capfd.readouterr().out
+    told = capfd.readouterr().out
+    assert f" {section}" in told
+    assert known in told
+    assert "…" not in told
     assert main(["catalog", section, "--json"]) == 0
     assert known in json.dumps(json.loads(capfd.readouterr().out))
 
