@@ -51,12 +51,12 @@ def prepare(scenario: str | Path, **settings: object) -> Study:
     import json
 
     from models.scenario_file import Changes, load_scenario
-    from reports.commands.run import render_trees
+    from reports.commands.reading import read_trees
     from sim.study import prepare as prepare_study
 
     pairs = [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in settings.items()]
     loaded = load_scenario(Path(scenario), Changes(settings=pairs))
-    return prepare_study(loaded, render_trees(loaded))
+    return prepare_study(loaded, read_trees(loaded))
 
 
 def run(study: Study, *, workers: int = 1) -> Results:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+
+LISTED = 20
+"""So many names are listed where none is meant."""
 
 
 @dataclass(frozen=True, order=True)
@@ -37,6 +41,16 @@ class Problem:
         place = str(self.where)
         text = f"{place}: {self.what}" if place else self.what
         return f"{text}\n    {self.way_out}" if self.way_out else text
+
+
+def among(name: str, known: Iterable[str], what: str) -> str:
+    """A way out for a name that nothing has: the name that it may have been meant as, else the first of all."""
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{what}: {', '.join(names[:LISTED]) or 'none'}{more}"
 
 
 class InputError(Exception):

@@ -65,7 +65,8 @@ def render_tree(
             Problem(
                 Where(str(path)),
                 "nothing here is a Kubernetes manifest or a kustomization",
-                "point at a Kustomize root, a folder of manifests or a rendered file; charts are read with --expand",
+                "point at a Kustomize root, a folder of manifests, a rendered file, or a chart "
+                "(render takes one with --expand)",
             )
         )
     rendered = replace(rendered, lines=Lines((str(repository),)))

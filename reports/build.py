@@ -21,18 +21,18 @@ from reports.document import (
     Reproduce,
     Series,
     ThresholdResult,
-    Verdict,
 )
 from reports.tables import report_tables
 from reports.topology import topology_of
 from reports.traffic_tables import warm_up_rows
+from reports.verdict import verdict_of
+from sim.accepted import Accepted, judged
 from sim.callees import with_stated_calls
 from sim.findings import Evidence, collect
-from sim.growth import Trial, largest_fit, load_growth
+from sim.growth import Trial, load_growth
 from sim.headroom import quota_headroom, rollout_checks
 from sim.measures import EngineMeasures, histogram_quantile, merge
 from sim.metrics import (
-    RouteMetrics,
     node_uses,
     objective_results,
     route_metrics,
@@ -46,8 +46,18 @@ from sim.warm_up import check_warm_up
 MANY_EVENTS = 400
 
 
-def build_report(study: Study, results: Results, *, command: str = "", growth: Sequence[Trial] | None = None) -> Report:
-    """The report of a run. ``growth``: trials of the load search; None runs the search."""
+def build_report(
+    study: Study,
+    results: Results,
+    *,
+    command: str = "",
+    growth: Sequence[Trial] | None = None,
+    accepted: Accepted | None = None,
+) -> Report:
+    """The report of a run. ``growth``: trials of the load search; None runs the search.
+
+    ``accepted``: what the owner accepted; such findings are told apart and count no more.
+    """
     trials = load_growth(study) if growth is None else list(growth)
     metrics = route_metrics(study, results)
     rollouts = rollout_checks(study.placement)
@@ -63,19 +73,19 @@ def build_report(study: Study, results: Results, *, command: str = "", growth: S
         growth=trials,
         warm_up=check_warm_up(study),
     )
-    findings = collect(evidence)
+    findings, waived = judged(collect(evidence), study.platform, accepted)
     sight = Sight(study.platform)
     spec, metadata = study.scenario.spec, study.scenario.metadata
     return Report(
         name=metadata.name,
         title=metadata.title or metadata.name,
         description=" ".join(metadata.description.split()),
-        verdict=_verdict(evidence, metrics),
+        verdict=verdict_of(evidence, metrics, findings),
         thresholds=tuple(
             ThresholdResult(item.metric, item.text, item.observed, item.held, item.note) for item in evidence.thresholds
         ),
         findings=tuple(findings),
-        tables=tuple(report_tables(evidence, metrics)),
+        tables=tuple(report_tables(evidence, metrics, waived)),
         timeline=_timeline(results, sight),
         lanes=_lanes(results, sight),
         series=tuple(_series(study, results)),
@@ -111,130 +121,6 @@ def _version() -> str:
         return version("stowplan")
     except PackageNotFoundError:
         return "unknown"
-
-
-# ------------------------------------------------------------------------------------------------- verdict
-
-
-def _verdict(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Verdict:
-    """Fits, survives, what breaks first: in that order, worst words first in the headline."""
-    waiting = evidence.study.placement.waiting
-    broken = [item for item in evidence.objectives if not item.held]
-    failed = [item for item in evidence.thresholds if not item.held]
-    stuck = [item for item in evidence.rollouts if item.verdict == "stuck"]
-    refused = [item for item in evidence.quotas if "refused" in item.verdict]
-    partial = _partial(evidence)
-    sentences = [
-        *partial,
-        *_fits(evidence),
-        *_incident(evidence, metrics),
-        *_survival(evidence),
-        *_quota_words(evidence),
-    ]
-    sentences += _growth_words(evidence.growth)
-    if waiting:
-        headline = f"It does not fit: {len(waiting)} of {len(evidence.study.placement.pods)} pods find no place"
-    elif broken:
-        worst = min(broken, key=lambda item: item.slack)
-        more = f" and {len(broken) - 1} more objectives fail" if len(broken) > 1 else ""
-        headline = f"{worst.route} misses its objective {worst.text}: {worst.observed}{more}"
-    elif failed:
-        headline = f"{len(failed)} of {len(evidence.thresholds)} thresholds failed: {failed[0].metric} {failed[0].text}"
-    elif stuck:
-        headline = f"It runs, but a rollout of {stuck[0].workload} would never finish"
-    elif refused:
-        headline = f"It runs, but quota {refused[0].namespace}/{refused[0].quota} refuses pods"
-    else:
-        headline = "It fits and every objective holds"
-    risky = any(loss.outage_s is None for loss in evidence.results.losses) and _must_survive(evidence)
-    if waiting or broken or failed:
-        return Verdict("fail", headline, tuple(sentences))
-    if stuck or refused:
-        return Verdict("warn", headline, tuple(sentences))
-    if risky:
-        return Verdict("warn", f"{headline}, but not every route survives the loss of a node", tuple(sentences))
-    if partial:
-        return Verdict("warn", f"{headline}, as far as the tree shows", tuple(sentences))
-    return Verdict("pass", headline, tuple(sentences))
-
-
-def _partial(evidence: Evidence) -> list[str]:
-    missing = evidence.study.platform.rendered.missing
-    if not missing:
-        return []
-    modelled = sum(entry.modelled for entry in missing)
-    what = f"{len(missing)} charts, remote files or plugins could not be had"
-    rest = f"{modelled} of them are modelled from the chart catalogue; what the others hide is in no number"
-    return [f"This is a partial view: {what}. {rest}."]
-
-
-def _must_survive(evidence: Evidence) -> bool:
-    return evidence.study.scenario.spec.objectives.survives == "any-one-node"
-
-
-def _fits(evidence: Evidence) -> list[str]:
-    placement = evidence.study.placement
-    rooms = placement.node_rooms()
-    cpu = sum(room.cpu_requests_m for room in rooms) / max(sum(room.cpu_allocatable_m for room in rooms), 1)
-    memory = sum(room.memory_requests_b for room in rooms) / max(sum(room.memory_allocatable_b for room in rooms), 1)
-    placed = len(placement.pods) - len(placement.waiting)
-    unit = "node" if len(rooms) == 1 else "nodes"
-    where = f"{placed} of {len(placement.pods)} pods are placed on {len(rooms)} {unit}"
-    return [f"{where}; they request {cpu:.0%} of the CPU and {memory:.0%} of the memory."]
-
-
-def _incident(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> list[str]:
-    down = [item for item in metrics if item.outage_s is not None and item.outage_s.mean > 0]
-    if not down:
-        return ["No route was without service in this run."] if metrics else []
-    worst = max(down, key=lambda item: item.outage_s.mean if item.outage_s else 0.0)
-    log = evidence.results.replications[0].log.routes.get(worst.route)
-    why = log.outages[0].cause if log is not None and log.outages else ""
-    seconds = worst.outage_s.mean if worst.outage_s else 0.0
-    return [
-        f"{len(down)} of {len(metrics)} routes were without service; the longest, {worst.route}, for "
-        f"{_minutes(seconds)} per run" + (f": {why.rstrip('.')}." if why else ".")
-    ]
-
-
-def _survival(evidence: Evidence) -> list[str]:
-    out = []
-    routes = {loss.route for loss in evidence.results.losses}
-    for node in evidence.study.cluster.nodes:
-        here = [loss for loss in evidence.results.losses if loss.node == node.name]
-        until = [loss for loss in here if loss.outage_s is None]
-        healed = [loss.outage_s for loss in here if loss.outage_s]
-        if not here:
-            continue
-        words = f"Losing {node.name}: {len(until)} of {len(routes)} routes stay down until it returns"
-        if healed:
-            words += f", {len(healed)} come back after at most {_minutes(max(healed))}"
-        out.append(words + ".")
-    return out
-
-
-def _quota_words(evidence: Evidence) -> list[str]:
-    if not evidence.quotas:
-        return []
-    first = evidence.quotas[0]
-    peak = f" while {first.peak_workload} is rolled out" if first.peak_workload else ""
-    use = f"{first.key} {first.used_peak} of {first.hard}{peak} ({first.verdict})"
-    return [f"The quota that bites first is {first.namespace}/{first.quota}: {use}."]
-
-
-def _growth_words(trials: Sequence[Trial]) -> list[str]:
-    if not trials:
-        return []
-    fits, broken = largest_fit(trials)
-    if broken is None:
-        return [f"{fits:g} times today's load still fits; more was not tried."]
-    what = f"{broken.tightest.route} ({broken.tightest.text})" if broken.tightest is not None else "an objective"
-    begin = f"Today's load fits {fits:g} times" if fits else "Today's load does not fit at its busiest hour"
-    return [f"{begin}; at {broken.load:g} times {what} breaks first, the busiest resource is {broken.bottleneck}."]
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 # ------------------------------------------------------------------------------------------------- time
@@ -384,7 +270,7 @@ def _assumptions(evidence: Evidence) -> Iterable[Assumption]:
     for what, how, source in warm_up_rows(evidence.warm_up):
         yield Assumption(what.lower(), how, source, "derived" if "," in what else "assumed")
     for text in study.compiled.program.assumptions:
-        yield Assumption(text, "", "the graph has the edge, the app catalogue has no figure", "assumed")
+        yield Assumption(text, "", "neither the tree nor the app catalogue says", "assumed")
     yield from _left_to_catalogue(study)
     used = {
         study.demands[pod.workload].profile.name

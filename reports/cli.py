@@ -128,6 +128,9 @@ RendererOption = Annotated[
 FetchOption = Annotated[
     bool, typer.Option("--fetch", help="download pinned charts that are neither in the tree nor in the cache")
 ]
+AcceptedOption = Annotated[
+    Path | None, typer.Option(help="accepted findings; default: stowplan-accepted.yaml at or above the tree")
+]
 RootOption = Annotated[
     Path | None, typer.Option(help="nothing outside of this folder is read; default: the enclosing git work tree")
 ]
@@ -169,7 +172,9 @@ def run(
     resume: Annotated[
         bool, typer.Option(help="go on from the replications that a killed run of the same scenario finished")
     ] = True,
+    accepted: AcceptedOption = None,
     fetch: FetchOption = False,
+    root: RootOption = None,
 ) -> None:
     """Simulate a scenario and write its reports (HTML, Markdown, JSON, CSV, JUnit)."""
     from models.scenario_file import Changes
@@ -181,7 +186,15 @@ def run(
         typer.echo(show_scenario(scenario, changes))
         return
     passed = run_scenario(
-        scenario, changes, output, workers=workers, command=_command_line(scenario, changes), fetch=fetch, resume=resume
+        scenario,
+        changes,
+        output,
+        workers=workers,
+        command=_command_line(scenario, changes, root),
+        fetch=fetch,
+        resume=resume,
+        root=root,
+        accepted_file=accepted,
     )
     if not passed and not report_only:
         raise typer.Exit(EXIT_THRESHOLD)
@@ -271,9 +284,7 @@ def check(
     nodes: Annotated[
         list[str] | None, typer.Option(help="hardware as COUNTxMACHINE[:server], for example 3xm920q:server")
     ] = None,
-    accepted: Annotated[
-        Path | None, typer.Option(help="accepted findings; default: stowplan-accepted.yaml at or above the tree")
-    ] = None,
+    accepted: AcceptedOption = None,
     only: Annotated[list[str] | None, typer.Option(help="only the rules with these codes")] = None,
     fail_on: Annotated[FailOn, typer.Option(help="exit with 99 from this severity on")] = FailOn.error,
     report_only: Annotated[bool, typer.Option(help="exit with 0 whatever is found")] = False,
@@ -499,7 +510,7 @@ def catalog(
     print_catalog(section.value, as_json)
 
 
-def _command_line(scenario: Path, changes: Changes) -> str:
+def _command_line(scenario: Path, changes: Changes, root: Path | None) -> str:
     """The command that makes the same report again: without what does not matter to it (-o, -n)."""
     import shlex
 
@@ -512,6 +523,8 @@ def _command_line(scenario: Path, changes: Changes) -> str:
     ):
         for value in values:
             words += [option, str(value)]
+    if root is not None:
+        words += ["--root", str(root)]
     return shlex.join(words)
 
 
@@ -519,19 +532,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns (and, as a console script, exits with) the exit code."""
     try:
         outcome = app(args=None if arguments is None else list(arguments), standalone_mode=False)
-        return int(outcome or 0)
+        # Typer makes an exit code of Ctrl-C.
+        return _interrupted() if outcome == EXIT_INTERRUPTED else int(outcome or 0)
     except InputError as error:
         _say_problems(error)
         return EXIT_RENDER if isinstance(error, RenderError) else EXIT_INPUT
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         # The reader (head, less) went away: not an error of ours. Keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         return _usage_or_bug(error)
+
+
+def _interrupted() -> int:
+    typer.echo("interrupted", err=True)
+    return EXIT_INTERRUPTED
 
 
 def _say_problems(error: InputError) -> None:
@@ -547,9 +565,13 @@ def _usage_or_bug(error: Exception) -> int:
         show()
         return int(getattr(error, "exit_code", EXIT_INPUT))
     if type(error).__name__ == "Abort":
-        return EXIT_INTERRUPTED
+        return _interrupted()
     import traceback
 
     traceback.print_exception(error)
     typer.echo("internal error: this is a bug in stowplan, not in your input; please report the lines above", err=True)
     return EXIT_INTERNAL
+
+
+if __name__ == "__main__":
+    sys.exit(main())

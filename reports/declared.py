@@ -183,6 +183,16 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("busy", "Busy", "ratio", "share of the time with a transfer or a stream under way"),
         ),
     ),
+    "accepted": (
+        "Accepted findings",
+        _columns(
+            ("code", "Code", "text", "code of the finding"),
+            ("subject", "Subject", "text", "what it is about"),
+            ("title", "Finding", "text", "what it says"),
+            ("because", "Accepted because", "text", "the reason in the acceptance file"),
+            ("until", "Until", "text", "the last day on which it is accepted; empty: for good"),
+        ),
+    ),
     "precision": (
         "Precision",
         _columns(
@@ -209,6 +219,12 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("held", "Held", "boolean", "whether all objectives held"),
             ("bottleneck", "Busiest resource", "text", "the resource with the highest utilisation"),
             ("utilisation", "Utilisation", "ratio", "of that resource"),
+            (
+                "streams_lost",
+                "Streams lost",
+                "ratio",
+                "share of the streams that found no room; no objective judges them; empty: there are none",
+            ),
         ),
     ),
     "rollouts": (

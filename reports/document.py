@@ -94,7 +94,7 @@ SEEN = Column(
 )
 """The last column of every declared table."""
 
-SUBJECTS = {"survival": "route", "missing": "what"}
+SUBJECTS = {"survival": "route", "missing": "what", "accepted": "subject"}
 """The column that names the subject of a row, of tables where it is not the first."""
 
 

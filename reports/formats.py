@@ -17,6 +17,9 @@ EMPTY = "–"
 UNITS = {"watts": " W", "load": "×"}
 """Units of ``number`` columns whose title does not say them: their type does not imply one."""
 
+NANOSECOND = 1e-9
+"""Shorter times are residues of adding floats."""
+
 NUMERIC: frozenset[ColumnType] = frozenset(
     {"integer", "number", "ratio", "seconds", "millicores", "bytes", "estimate_ratio", "estimate_s"}
 )
@@ -54,7 +57,7 @@ def duration(seconds: float) -> str:
         return EMPTY
     if seconds < 0:
         return f"-{duration(-seconds)}"
-    if seconds == 0:
+    if seconds < NANOSECOND:
         return "0 s"
     if seconds < 0.9995:
         return f"{number(seconds * 1000, 3 if seconds >= 0.01 else 2)} ms"

@@ -45,7 +45,23 @@ _TONES = {
 _CODE = {"message", "reason", "pending", "where"}
 """Text columns that hold sentences of Kubernetes or places in files: people search for them as they stand."""
 
-_LONG = {"cause", "message", "reason", "pending", "meaning", "hides", "what", "how", "source", "path", "operation"}
+_LONG = frozenset(
+    (
+        "cause",
+        "message",
+        "reason",
+        "pending",
+        "meaning",
+        "hides",
+        "what",
+        "how",
+        "source",
+        "path",
+        "objective",
+        "title",
+        "because",
+    )
+)
 """Text columns that may wrap over several lines."""
 
 
@@ -169,7 +185,7 @@ def _pictures(report: Report, marks: Sequence[plots.Mark]) -> dict[str, Markup]:
 def _is_empty(report: Report, section: Section) -> bool:
     """Whether the section has nothing to show and says so."""
     contents: dict[str, object] = {
-        "findings": report.findings,
+        "findings": report.findings or _tables(report, section),
         "thresholds": report.thresholds,
         "timeline": report.timeline or report.lanes,
         "topology": report.topology.nodes,

@@ -34,6 +34,7 @@ SECTIONS: tuple[Section, ...] = (
         "Answer",
         "What a person should know, worst first: where it is written, the evidence, and the way out.",
         "No rule found anything to report in what was examined.",
+        tables=("accepted",),
     ),
     Section(
         "thresholds",
@@ -193,7 +194,7 @@ SECTIONS: tuple[Section, ...] = (
 """In reading order. Every report shows all of them."""
 
 CHARTS: dict[str, str] = {
-    "availability": "Availability over time",
+    "availability": "Reachable over time, first replication",
     "latency": "Latency over time",
     "requests": "Requests per second",
     "unsuccessful": "Requests per second that failed or were turned away",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from models.findings import Finding
 from models.rules.quantity import parse_quantity
 from models.sight import Seen, Sight, least
 from reports.declared import make_table
@@ -18,6 +19,7 @@ from reports.traffic_tables import (
     stations_table,
     statistics_table,
 )
+from sim.accepted import FILE, Acceptance
 from sim.estimates import Interval
 from sim.findings import Evidence
 from sim.metrics import RouteMetrics, objectives_of, workload_uses
@@ -34,7 +36,9 @@ def _estimate(interval: Interval | None) -> Estimate | None:
     return Estimate(interval.mean, interval.low, interval.high, interval.n, interval.note)
 
 
-def report_tables(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Iterable[Table]:
+def report_tables(
+    evidence: Evidence, metrics: Sequence[RouteMetrics], waived: Sequence[tuple[Finding, Acceptance]] = ()
+) -> Iterable[Table]:
     """Every table that has rows, each row marked with how its subject was seen."""
     sight = Sight(evidence.study.platform)
     routes = _routes_seen(evidence.study, sight)
@@ -57,7 +61,7 @@ def report_tables(evidence: Evidence, metrics: Sequence[RouteMetrics]) -> Iterab
         precision_table(evidence, routes),
     ]
     partial = str(sight.hidden)
-    whole = [_missing(evidence), statistics_table(evidence)]
+    whole = [_accepted(waived, sight), _missing(evidence), statistics_table(evidence)]
     return (table for table in (*(replace(one, hidden=partial) for one in made), *whole) if table.rows)
 
 
@@ -292,6 +296,7 @@ def _growth(evidence: Evidence, sight: Sight) -> Table:
                 trial.held,
                 trial.bottleneck,
                 trial.utilisation,
+                trial.streams_lost,
             )
             for trial in evidence.growth
         ],
@@ -340,6 +345,15 @@ def _pods(evidence: Evidence, sight: Sight) -> Table:
         ],
         _workloads_seen(sight, [pod.workload for pod in evidence.study.placement.pods]),
     )
+
+
+def _accepted(waived: Sequence[tuple[Finding, Acceptance]], sight: Sight) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (item.code, item.subject, item.title, entry.reason, str(entry.until) if entry.until else "")
+        for item, entry in waived
+    ]
+    seen = [sight.workloads.get(item.subject, "written") for item, _ in waived]
+    return make_table("accepted", rows, seen, f"They are in {FILE} and count in no verdict.")
 
 
 def _missing(evidence: Evidence) -> Table:

@@ -44,6 +44,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2)))
     _print_thresholds(report, console)
     _print_findings(report.findings, console)
+    _print_accepted(report, console)
     routes = report.table("routes")
     if routes is not None and routes.rows:
         _print_routes(routes, console)
@@ -83,6 +84,13 @@ def _print_findings(findings: tuple[Finding, ...], console: Console) -> None:
         console.print(Padding(Text(printable(f"{finding.code}  {place}"), style="dim"), (0, 0, 0, 10)))
     if len(findings) > FINDINGS:
         console.print(Padding(Text(f"and {len(findings) - FINDINGS} more in the report", style="dim"), (0, 0, 0, 10)))
+
+
+def _print_accepted(report: Report, console: Console) -> None:
+    accepted = report.table("accepted")
+    if accepted is not None and accepted.rows:
+        count = f"{len(accepted.rows)} finding{'' if len(accepted.rows) == 1 else 's'}"
+        console.print(Padding(Text(f"{count} accepted by the owner: listed in the report", style="dim"), (0, 0, 0, 10)))
 
 
 def _print_routes(table: Table, console: Console) -> None:

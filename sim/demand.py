@@ -13,7 +13,8 @@ from models.catalog import AppProfile, Apps, OperationProfile
 from models.errors import InputError, Problem, Where
 from models.platform import Platform, Workload
 from models.rules.quantity import bytes_of, cpu_millis
-from models.scenario import Client, Profile
+from models.scenario import Profile
+from models.traffic import Client
 from sim.program import Draw, Policy
 
 MIB = 2**20

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from models.cluster import Cluster
-from models.errors import Problem, Where
+from models.errors import Problem, Where, among
 from models.graph.routes import EntryRoute
 from models.platform import Platform, Workload
 from models.scenario import Fault, PlannedOperation, Scenario
@@ -26,9 +26,9 @@ def check_targets(
         if not any(
             fnmatchcase(route.id, objective.route) or fnmatchcase(route.host, objective.route) for route in routes
         ):
-            known = ", ".join(sorted({route.host for route in routes})) or "none"
             field = f"spec.objectives.routes[{index}].route"
-            problems.append(Problem(Where(field=field), f"{objective.route!r} matches no route", f"routes: {known}"))
+            hint = among(objective.route, (route.host for route in routes), "routes")
+            problems.append(Problem(Where(field=field), f"{objective.route!r} matches no route", hint))
     return problems
 
 

@@ -102,6 +102,7 @@ def _node_losses(evidence: Evidence) -> list[Finding]:
         answer = lose_node(evidence.study.placement, node.name)
         if not answer.unplaced:
             continue
+        many = "s" if len(answer.unplaced) > 1 else ""
         lines = tuple(
             f"{item.pod}: {item.pins[0].says(item.workload) if item.pins else item.message}" for item in answer.unplaced
         )
@@ -110,8 +111,8 @@ def _node_losses(evidence: Evidence) -> list[Finding]:
             Finding(
                 "NODE-LOSS",
                 Severity.WARNING if wanted else Severity.INFO,
-                f"Losing {node.name} leaves {len(answer.unplaced)} pods without a place until it returns "
-                f"({pinned} of them because of a volume on its disk)",
+                f"Losing {node.name} leaves {len(answer.unplaced)} pod{many} without a place until it "
+                f"returns ({pinned} of them because of a volume on its disk)",
                 f"Node {node.name}",
                 _where(workloads.get(answer.unplaced[0].workload)),
                 lines,
@@ -296,10 +297,10 @@ def _throttled(evidence: Evidence) -> list[Finding]:
         Finding(
             "CPU-THROTTLED",
             Severity.WARNING,
-            f"{item.workload} ({item.container}) is held back by its CPU limit {item.throttled:.0%} of the time",
+            f"{item.workload} ({item.container}) is held back by its CPU limit up to {item.throttled:.0%} of the time",
             item.workload,
             _where(workloads.get(item.workload)),
-            (f"limit {item.cpu_limit_m}m, mean use {item.cpu_used_m}m",),
+            (f"limit {item.cpu_limit_m}m, mean use {item.cpu_used_m}m", "worst pod and replication"),
             "raise or remove the CPU limit",
             namespace=workloads[item.workload].namespace,
         )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from models.scenario import Scenario, Traffic
-from sim.metrics import ObjectiveResult, bottlenecks, objective_results, route_metrics
-from sim.study import Results, Study, replicate
+from models.scenario import Scenario
+from models.traffic import Traffic
+from sim.measures import EngineMeasures, successes_of
+from sim.metrics import ObjectiveResult, RouteMetrics, bottlenecks, objective_results, route_metrics
+from sim.streams import request_series, stream_operations
+from sim.study import Replication, Results, Study, replicate
 
 MOST = 64.0
 """Loads beyond this multiple are not tried."""
@@ -18,16 +21,29 @@ REQUESTS = 3000.0
 
 SHORTEST_S, LONGEST_S, WARM_UP_S = 30.0, 600.0, 20.0
 
+STREAM_S = 5.0
+"""The longest stream of a trial lasts so long on average.
+
+A film of an hour would never be under way in a trial of a minute, so that streams are made shorter and as much more
+frequent. How many there are at once, and which share finds no room, depends on rate times mean length alone (Erlang's
+loss formula holds for any length: Sevastyanov, Theory of Probability and its Applications 2, 1957); when measuring
+begins, 98 % of them are there.
+"""
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One load that was tried: its multiple, the objective with the least slack, and the busiest resource."""
+    """One load that was tried: its multiple, the objective with the least slack, and the busiest resource.
+
+    ``streams_lost``: the share of its streams that found no room or failed; None without any. No objective judges them.
+    """
 
     load: float
     tightest: ObjectiveResult | None
     held: bool
     bottleneck: str
     utilisation: float
+    streams_lost: float | None = None
 
 
 def load_growth(study: Study) -> list[Trial]:
@@ -62,11 +78,39 @@ def _trial(study: Study, load: float) -> Trial:
     scaled = study.with_scenario(_scaled(study.scenario, load, study))
     done = (replicate(scaled, 0),)
     results = Results(done, ())
-    judged = objective_results(scaled.scenario, route_metrics(scaled, results, (50, 95)))
+    weight = 1 / _stretch(study.scenario)
+    metrics = [_weighted(scaled, item, done[0], weight) for item in route_metrics(scaled, results, (50, 95))]
+    judged = objective_results(scaled.scenario, metrics)
     tightest = min(judged, key=lambda item: item.slack, default=None)
     busiest = bottlenecks(scaled, done)[0]
     held = all(item.held for item in judged)
-    return Trial(load, tightest, held, busiest.resource, busiest.utilisation)
+    return Trial(load, tightest, held, busiest.resource, busiest.utilisation, _streams_lost(done[0].measures))
+
+
+def _streams_lost(measures: EngineMeasures) -> float | None:
+    streams = stream_operations(measures.program)
+    rows = [row for row, (_, operation) in enumerate(measures.series) if operation in streams]
+    good, wanted = successes_of(measures.outcomes[rows].sum(axis=0))
+    return 1 - good / wanted if wanted else None
+
+
+def _stretch(scenario: Scenario) -> float:
+    """How much shorter, and more frequent, the streams of a trial are."""
+    longest = max((stream.duration for item in scenario.spec.traffic for stream in item.streams), default=0.0)
+    return max(1.0, longest / STREAM_S)
+
+
+def _weighted(study: Study, metrics: RouteMetrics, done: Replication, weight: float) -> RouteMetrics:
+    """The route with each of its streams counted ``weight`` times: as rare among its requests as they are outside."""
+    measures, route = done.measures, study.compiled.program.routes.index(metrics.route)
+    good, wanted = successes_of(measures.route_outcomes(route))
+    requests = measures.outcomes[request_series(measures, route)].sum(axis=0)
+    good_requests, wanted_requests = successes_of(requests)
+    whole = wanted_requests + weight * (wanted - wanted_requests)
+    if metrics.availability is None or not whole:
+        return metrics
+    share = (good_requests + weight * (good - good_requests)) / whole
+    return replace(metrics, availability=replace(metrics.availability, mean=share))
 
 
 def _scaled(scenario: Scenario, load: float, study: Study) -> Scenario:
@@ -74,7 +118,8 @@ def _scaled(scenario: Scenario, load: float, study: Study) -> Scenario:
     rates = [max(source.rates) for source in study.compiled.program.sources if source.rates]
     total = sum(rates) + sum(source.users / (source.think.mean + 1.0) for source in study.compiled.program.sources)
     length = min(max(REQUESTS / max(total * load, 1e-9), SHORTEST_S), LONGEST_S)
-    traffic = tuple(_busy(item, load) for item in scenario.spec.traffic)
+    stretch = _stretch(scenario)
+    traffic = tuple(_busy(item, load, stretch) for item in scenario.spec.traffic)
     run = scenario.spec.run.model_copy(
         update={"length": length, "warm_up": WARM_UP_S, "replications": 1, "start": _busiest_hour(study)}
     )
@@ -84,13 +129,16 @@ def _scaled(scenario: Scenario, load: float, study: Study) -> Scenario:
     return scenario.model_copy(update={"spec": spec})
 
 
-def _busy(traffic: Traffic, load: float) -> Traffic:
+def _busy(traffic: Traffic, load: float, stretch: float) -> Traffic:
     changes: dict[str, object] = {}
     if traffic.rate is not None:
         changes["rate"] = traffic.rate * load
     if traffic.users is not None:
         changes["users"] = max(1, round(traffic.users * load))
-    changes["streams"] = tuple(item.model_copy(update={"rate": item.rate * load}) for item in traffic.streams)
+    changes["streams"] = tuple(
+        item.model_copy(update={"rate": item.rate * load * stretch, "duration": item.duration / stretch})
+        for item in traffic.streams
+    )
     return traffic.model_copy(update=changes)
 
 

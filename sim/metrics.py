@@ -18,6 +18,7 @@ from sim.measures import EngineMeasures, bucket_middles, histogram_quantile, mer
 from sim.overload import overloaded_routes
 from sim.program import Outcome
 from sim.statistics import samples_needed
+from sim.streams import request_latency, request_series
 from sim.study import Replication, Results, Study
 from sim.thresholds import Threshold, parse_threshold
 
@@ -28,7 +29,10 @@ GUARDED = (Outcome.DENIED, Outcome.RATE_LIMITED)
 
 @dataclass(frozen=True)
 class RouteMetrics:
-    """What the clients of one route saw. ``latency``: by percentile. Counts are over all replications."""
+    """What the clients of one route saw; counts are over all replications.
+
+    ``latency``: by percentile, of requests; streams are counted and have no latency.
+    """
 
     route: str
     rate_rps: float
@@ -61,7 +65,7 @@ def route_metrics(study: Study, results: Results, percentiles: Sequence[float] =
         per = [item.route_outcomes(index) for item in measured]
         pairs = [successes_of(row) for row in per]
         wanted = dict.fromkeys((*percentiles, *_objective_percentiles(study.scenario, route)))
-        histograms = [item.route_latency(index) for item in measured]
+        histograms = [request_latency(item, index) for item in measured]
         logs = [item.log.routes.get(route) for item in results.replications]
         outages = [log.down_s(run.length) for log in logs if log is not None]
         out.append(
@@ -85,10 +89,6 @@ def _marked(interval: Interval | None, stations: Sequence[str]) -> Interval | No
         return interval
     note = f"grows with the length of the run: {', '.join(stations)} overloaded, there is no steady state"
     return replace(interval, note="; ".join(filter(None, (note, interval.note))))
-
-
-def _rows(measures: EngineMeasures, route: int) -> list[int]:
-    return [position for position, (owner, _) in enumerate(measures.series) if owner == route]
 
 
 def _objective_percentiles(scenario: Scenario, route: str) -> list[float]:
@@ -194,18 +194,20 @@ def _thin(study: Study, results: Results, threshold: Threshold) -> str:
     if threshold.aggregate != "p":
         return ""
     routes = [index for index, name in enumerate(study.compiled.program.routes) if fnmatchcase(name, threshold.route)]
-    count = sum(int(item.measures.route_latency(index).sum()) for item in results.replications for index in routes)
+    count = sum(int(request_latency(item.measures, index).sum()) for item in results.replications for index in routes)
     q = threshold.percentile / 100
     return few_samples(q) if count < samples_needed(q) else ""
 
 
 def _duration(merged: EngineMeasures, routes: Sequence[int], threshold: Threshold) -> float | None:
-    histogram = sum((merged.route_latency(index) for index in routes), np.zeros(len(bucket_middles()), dtype=np.int64))
+    histogram = sum(
+        (request_latency(merged, index) for index in routes), np.zeros(len(bucket_middles()), dtype=np.int64)
+    )
     total = int(histogram.sum())
     if not total:
         return None
     if threshold.aggregate == "avg":
-        rows = [row for index in routes for row in _rows(merged, index)]
+        rows = [row for index in routes for row in request_series(merged, index)]
         return float(merged.latency_sum[rows].sum()) / total * 1000
     share = {"min": 1.0 / total, "med": 0.5, "max": 1.0}.get(threshold.aggregate, threshold.percentile / 100)
     return histogram_quantile(histogram, share) * 1000

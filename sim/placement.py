@@ -237,7 +237,7 @@ def place_platform(platform: Platform, cluster: Cluster, *, seed: int = 1, timin
     quotas = {name: [item.manifest for item in items] for name, items in platform.quotas.items()}
     ledger = Ledger(quotas, [item.manifest for item in platform.objects if item.kind not in ("Pod", "ResourceQuota")])
     snapshot = empty_snapshot(platform, cluster, workloads, services, volumes)
-    gate = Gate(platform)
+    gate = Gate(platform, round((timings or load_timings()).seconds("k8s.default_noexecute_toleration")))
     placer = _Placer(cluster, gate, ledger, volumes, snapshot, seed)
     admitted = [item for workload in workloads for item in placer.admit(workload)]
     admitted.sort(key=lambda item: (item.workload.controller != "DaemonSet", -item.priority))

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from sim.measures import Exemplar, Hop, Parts
 from sim.program import Outcome
+from sim.streams import stream_operations
 from sim.study import Results, Study
 
 PER_ROUTE = 3
@@ -82,12 +83,18 @@ class SlowRequest:
 
 
 def slowest_requests(study: Study, results: Results) -> list[SlowRequest]:
-    """The ``PER_ROUTE`` slowest requests of every route over all replications, slowest first."""
+    """The ``PER_ROUTE`` slowest requests of every route over all replications, slowest first.
+
+    Streams are none of them: they last as long as somebody watches.
+    """
     program = study.compiled.program
+    streams = stream_operations(program)
     kept: dict[int, list[SlowRequest]] = {}
     found = [(exemplar, item) for item in results.replications for exemplar in item.measures.exemplars]
     for exemplar, item in sorted(found, key=lambda pair: (-pair[0].latency, pair[1].index, pair[0].arrived)):
         route, operation = item.measures.series[exemplar.series]
+        if operation in streams:
+            continue
         if len(kept.setdefault(route, [])) == PER_ROUTE:
             continue
         outside, stations = breakdown(exemplar, item.measures.pod_names)

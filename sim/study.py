@@ -7,7 +7,10 @@ results = run(study, workers=2)
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -274,11 +277,41 @@ def _map(call: Callable[[Study, int], Any], study: Study, indices: Sequence[int]
             yield call(study, index)
         return
     from concurrent.futures import ProcessPoolExecutor
-    from functools import partial
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
     # Spawned, not forked: the parent may hold threads, and both start the same on every system. A worker places and
     # compiles for itself: that takes a second and needs nothing that cannot be sent to another process.
     given = (study.loaded, study.platform, study.graph)
+    others = set(active_children())
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_adopt, initargs=given) as pool:
-        yield from pool.map(partial(_one, call), indices)
+        try:
+            with _interrupts_held_back():
+                answers = [pool.submit(_one, call, index) for index in indices]
+            for answer in answers:
+                yield answer.result()
+        except KeyboardInterrupt:
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes that begin in here never see Ctrl-C: the parent gets it afterwards, ends them and says so once.
+
+    The mask is for the children, who inherit it. The parent has other threads that would take the signal all the same,
+    and an exception between the birth of a process and its entry into the pool's books would leave it behind.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt

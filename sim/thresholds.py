@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from models.errors import Problem, Where
+from models.errors import Problem, Where, among
 from models.graph.routes import EntryRoute
 
 METRICS: dict[str, tuple[str, ...]] = {
@@ -90,5 +90,6 @@ def check_thresholds(thresholds: Mapping[str, Sequence[str]], routes: Iterable[E
                 problems.append(Problem(where, str(error), ""))
                 continue
             if parsed.route != "*" and not any(fnmatchcase(route, parsed.route) for route in known):
-                problems.append(Problem(where, f"{parsed.route!r} matches no route", f"routes: {', '.join(known)}"))
+                hint = among(parsed.route, known, "routes")
+                problems.append(Problem(where, f"{parsed.route!r} matches no route", hint))
     return problems

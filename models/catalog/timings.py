@@ -28,6 +28,58 @@ class Timing(Entry):
     versions: str = Field(default="", description="Kubernetes versions it holds for")
 
 
+SIMULATED = frozenset(
+    {
+        "acme.dns01_issue_time",
+        "argocd.reconciliation_jitter",
+        "argocd.reconciliation_timeout",
+        "certmanager.duration_default",
+        "certmanager.failed_request_backoff",
+        "certmanager.renew_at",
+        "cnpg.detect.pod_deleted",
+        "cnpg.e2e.max_switchover",
+        "cnpg.failover_delay",
+        "cnpg.primary_lease",
+        "k3s.agent.cpu",
+        "k3s.agent.ram",
+        "k3s.coredns_replicas",
+        "k3s.server_with_workload.cpu",
+        "k3s.server_with_workload.ram",
+        "k8s.cfs_quota_period",
+        "k8s.crashloop_backoff_sequence",
+        "k8s.crashloop_reset",
+        "k8s.default_noexecute_toleration",
+        "k8s.endpoint_propagation",
+        "k8s.eviction_check_interval",
+        "k8s.eviction_pressure_transition_period",
+        "k8s.hpa.sync_period",
+        "k8s.hpa.tolerance",
+        "k8s.large_cluster_size_threshold",
+        "k8s.leader_election",
+        "k8s.max_pods_per_node",
+        "k8s.node_eviction_rate",
+        "k8s.node_lease_renew_interval",
+        "k8s.node_monitor_grace_period",
+        "k8s.node_monitor_grace_period_pre_1_32",
+        "k8s.node_monitor_period",
+        "k8s.node_startup_grace_period",
+        "k8s.node_status_update_frequency",
+        "k8s.probe.period",
+        "k8s.progress_deadline",
+        "k8s.scheduler_latency_per_pod_homelab",
+        "k8s.secondary_node_eviction_rate",
+        "k8s.termination_grace_period",
+        "k8s.unhealthy_zone_threshold",
+        "letsencrypt.lifetime",
+        "measured.cnpg_promotion_step",
+        "metallb.l2.dead_node_detect",
+        "traefik.providers_throttle",
+        "velero.kopia_throughput",
+    }
+)
+"""The timers that placement or simulation reads. The others are facts for people: no other value changes anything."""
+
+
 @dataclass(frozen=True)
 class Timings:
     """The timings catalogue with the scenario's own values (seconds, by key) on top."""
@@ -58,7 +110,7 @@ class Timings:
         return self.overrides.get(key, self.entries[key].value)
 
     def with_overrides(self, overrides: Mapping[str, float]) -> Timings:
-        """These timings with other values. Raises InputError for keys that the catalogue does not have."""
+        """These timings with other values. Raises InputError for keys unknown to the catalogue or read by nothing."""
         problems = [
             Problem(
                 Where(field=f"spec.cluster.timers.{key}"),
@@ -67,6 +119,15 @@ class Timings:
             )
             for key in overrides
             if key not in self.entries
+        ]
+        problems += [
+            Problem(
+                Where(field=f"spec.cluster.timers.{key}"),
+                f"{key!r} is told for information: nothing simulated reads it, another value would change nothing",
+                "leave it out; 'stowplan catalog timings' says which timers are simulated",
+            )
+            for key in overrides
+            if key in self.entries and key not in SIMULATED
         ]
         if problems:
             raise InputError(problems)

@@ -258,7 +258,7 @@ class Files:
                 Problem(
                     where,
                     f"'{name}' leads out of the repository {self.repository}",
-                    "move the file into the repository, or name a wider root",
+                    "move the file into the repository, or name a wider root with --root",
                 )
             )
         return real

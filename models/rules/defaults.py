@@ -56,8 +56,8 @@ def default_pod(pod: Manifest) -> Manifest:
     return result
 
 
-def default_tolerations(pod: Manifest) -> Manifest:
-    """The pod with the 300 s tolerations that admission adds for not-ready and unreachable nodes.
+def default_tolerations(pod: Manifest, seconds: int = DEFAULT_TOLERATION_SECONDS) -> Manifest:
+    """The pod with the tolerations that admission adds for not-ready and unreachable nodes (300 s by default).
 
     Separate from :func:`default_pod`: it is the DefaultTolerationSeconds plugin, not API defaulting. A toleration of
     the key (or of every key) with effect NoExecute or none stands for it.
@@ -65,7 +65,7 @@ def default_tolerations(pod: Manifest) -> Manifest:
     result = copy.deepcopy(pod)
     stated = dig(result, "spec", "tolerations", default=[])
     added = [
-        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": DEFAULT_TOLERATION_SECONDS}
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
         for key in (NOT_READY, UNREACHABLE)
         if not any(_covers_no_execute(toleration, key) for toleration in stated)
     ]

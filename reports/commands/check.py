@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reports.commands.inspect import missing_row
+from reports.commands.reading import accepted_of
 from reports.commands.standing import read_standing
 
 if TYPE_CHECKING:
     from models.findings import Finding
-    from sim.checks.accepted import Acceptance
+    from models.objects import Missing
+    from sim.accepted import Acceptance
 
 
 SCHEMA = "stowplan/check/v1"
 """The form of ``--json``; ``reports/schemas/check.schema.json`` describes it."""
+LISTED = 12
+"""So many things that could not be read are named."""
 SCHEMA_FILE = Path(__file__).parent.parent / "schemas" / "check.schema.json"
 
 
@@ -35,18 +38,15 @@ def check_tree(
     root: Path | None = None,
 ) -> list[Finding]:
     """Print all findings that are not accepted; returns them, worst first. Raises InputError."""
+    from sim.accepted import judged
     from sim.checks import codes, run_checks
-    from sim.checks.accepted import read_accepted, split
-    from sim.checks.check import subject_of
 
     known = codes()
     unknown_codes(only, known)
     standing = read_standing(paths, scenario, nodes, fetch=fetch, root=root)
-    file = accepted or find_accepted(paths or _trees_of(scenario))
-    entries = read_accepted(file, known) if file is not None else ()
     found = [item for item in run_checks(standing) if not only or item.code in only]
-    subjects = {subject_of(item) for item in standing.platform.objects}
-    remaining, waived = split(found, entries, datetime.date.today(), str(file or ""), subjects)
+    given = accepted_of(paths or _trees_of(scenario), accepted)
+    remaining, waived = judged(found, standing.platform, given, told=only or known)
     if as_json:
         content = {
             "schema": SCHEMA,
@@ -59,11 +59,7 @@ def check_tree(
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
         _print_findings(remaining, waived)
-        if missing := standing.platform.rendered.missing:
-            said = (
-                f"{len(missing)} {'thing' if len(missing) == 1 else 'things'} (charts, remote files) could not be read"
-            )
-            typer.echo(f"{said}: what they might hold is not called missing for sure")
+        _print_missing(standing.platform.rendered.missing)
         if not standing.hardware_known:
             typer.echo("no hardware was named (--nodes or --scenario): nothing was checked about nodes")
     return remaining
@@ -87,23 +83,6 @@ def unknown_codes(wanted: Sequence[str], known: Any) -> None:
     ]
     if problems:
         raise InputError(problems)
-
-
-def find_accepted(paths: Sequence[Path]) -> Path | None:
-    """The acceptance file nearest to the first tree, at or above it up to its repository; None when there is none."""
-    from models.render import find_repository
-    from sim.checks.accepted import FILE
-
-    if not paths or not paths[0].exists():
-        return None
-    top = find_repository(paths[0])
-    folder = paths[0].resolve()
-    for candidate in (folder, *folder.parents):
-        if (candidate / FILE).is_file():
-            return candidate / FILE
-        if candidate == top:
-            break
-    return None
 
 
 def print_rules(as_json: bool) -> None:
@@ -150,6 +129,19 @@ def finding_row(item: Finding) -> dict[str, Any]:
 def counts(findings: Sequence[Finding]) -> dict[str, int]:
     """How many findings of each severity, worst first."""
     return {name: sum(1 for item in findings if str(item.severity) == name) for name in ("error", "warning", "info")}
+
+
+def _print_missing(missing: Sequence[Missing]) -> None:
+    """What could not be read, by name: silence about a file must not read as health."""
+    if not missing:
+        return
+    things = "1 thing" if len(missing) == 1 else f"{len(missing)} things"
+    typer.echo(f"{things} could not be read: what they might hold is not called missing for sure")
+    for entry in missing[:LISTED]:
+        word = "modelled" if entry.modelled else "not seen"
+        typer.echo(f"        {word}: {entry.kind} {entry.what} ({entry.origin}): {entry.reason}")
+    if len(missing) > LISTED:
+        typer.echo(f"        and {len(missing) - LISTED} more: --json lists them")
 
 
 def _print_findings(remaining: Sequence[Finding], waived: Sequence[tuple[Finding, Acceptance]]) -> None:

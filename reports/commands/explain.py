@@ -17,7 +17,8 @@ from models.errors import InputError, Problem, Where
 from models.objects import Manifest, Rendered
 from models.render import KUSTOMIZATION_FILES, display_path, find_repository, objects_of, without_secrets
 from models.scenario import Cluster
-from reports.commands.inspect import parse_nodes, read_paths
+from reports.commands.inspect import parse_nodes
+from reports.commands.reading import read_paths
 from reports.explain.data import to_data
 from reports.explain.text import describe
 from sim.explain import explain

@@ -13,49 +13,8 @@ from typing import Any
 import typer
 
 from models.errors import InputError, Problem, Where
-from models.objects import KubeObject, Missing, Rendered
-
-
-def read_paths(
-    paths: Sequence[Path],
-    *,
-    renderer: str = "builtin",
-    show_secrets: bool = False,
-    fetch: bool = False,
-    expand: bool = True,
-    root: Path | None = None,
-) -> Rendered:
-    """Everything that the paths render to, in order; ``-`` is standard input. Raises InputError with all problems.
-
-    ``expand``: let the chart catalogue model charts that cannot be had, and follow Argo CD's and Flux's objects.
-    """
-    from models.gitops import render_whole
-    from models.render import render_text
-
-    total = Rendered()
-    problems: list[Problem] = []
-    failure: type[InputError] = InputError
-    for path in paths:
-        try:
-            if str(path) == "-":
-                total += render_text(sys.stdin.buffer.read(), show_secrets=show_secrets)
-            else:
-                total += render_whole(
-                    path,
-                    repository=root,
-                    renderer=renderer,
-                    fetch=fetch,
-                    model=expand,
-                    expand=expand,
-                    show_secrets=show_secrets,
-                )
-        except InputError as error:
-            failure = type(error)
-            problems.extend(error.problems)
-    if problems:
-        raise failure(problems)
-    return total
-
+from models.objects import KubeObject, Missing
+from reports.commands.reading import read_paths
 
 # ------------------------------------------------------------------------------------------------- render
 
@@ -248,6 +207,10 @@ def scenario_schema() -> str:
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}, indent=2)
 
 
+WHOLE = 10_000
+"""Columns of a screen on which nothing is cut."""
+
+
 def print_catalog(section: str, as_json: bool) -> None:
     """List one part of the catalogues."""
     rows = _catalog_rows(section)
@@ -258,10 +221,11 @@ def print_catalog(section: str, as_json: bool) -> None:
 
     table = make_table(f"{len(rows)} {section}", *rows[0])
     for column in table.columns:
-        column.justify = "left"
+        column.justify, column.overflow = "left", "fold"
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    Console(highlight=False).print(table)
+    # A file or another program gets every word on its line; a terminal folds what is too long for it.
+    Console(highlight=False, width=None if sys.stdout.isatty() else WHOLE).print(table)
 
 
 def _cell(value: Any) -> str:
@@ -276,6 +240,7 @@ def _cell(value: Any) -> str:
 
 def _catalog_rows(section: str) -> list[dict[str, Any]]:
     from models.catalog import load_apps, load_hardware, load_timings
+    from models.catalog.timings import SIMULATED
     from models.scenario import FAULT_ACTIONS
 
     if section == "machines":
@@ -302,6 +267,7 @@ def _catalog_rows(section: str) -> list[dict[str, Any]]:
                 "key": item.key,
                 "value": item.value,
                 "unit": item.unit,
+                "simulated": "yes" if item.key in SIMULATED else "",
                 "meaning": item.meaning,
                 "confidence": item.confidence,
                 "source": item.source,

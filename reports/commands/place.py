@@ -19,7 +19,8 @@ from models.rules.quantity import format_bytes, format_millicores
 from models.scenario import Cluster as ClusterSpec
 from models.scenario_file import Changes, load_scenario
 from models.sight import LEGEND, MARKS, Sight, least
-from reports.commands.inspect import make_table, missing_row, parse_nodes, read_paths
+from reports.commands.inspect import make_table, missing_row, parse_nodes
+from reports.commands.reading import read_paths, read_trees
 from sim.drains import DrainAnswer, drain_node
 from sim.placement import Placement, lose_node, place_platform
 
@@ -40,17 +41,20 @@ def place_tree(
             Problem(Where(), "no hardware", "name a tree and --nodes 3xm920q:server, or a --scenario that has both")
         )
     timings = load_timings()
+    loaded = None
     if scenario is not None:
         loaded = load_scenario(scenario, Changes(trees=paths))
         spec = loaded.scenario.spec.cluster
-        trees: Sequence[Path] = loaded.tree_paths()
         timings = timings.with_overrides(spec.timers)
         if nodes:
             spec = spec.model_copy(update={"nodes": parse_nodes(nodes)})
     else:
-        spec, trees = ClusterSpec(nodes=parse_nodes(nodes)), paths
+        spec = ClusterSpec(nodes=parse_nodes(nodes))
     cluster = build_cluster(spec, timings=timings)
-    platform = read_platform(read_paths(trees, fetch=fetch, root=root))
+    rendered = (
+        read_paths(paths, fetch=fetch, root=root) if loaded is None else read_trees(loaded, fetch=fetch, root=root)
+    )
+    platform = read_platform(rendered)
     placement = place_platform(platform, cluster, seed=seed, timings=timings)
     answer = _placement_answer(placement, cluster)
     if as_json:

@@ -6,34 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from models.errors import InputError, Problem
-from models.gitops import render_whole
-from models.objects import Rendered
-from models.scenario_file import Changes, LoadedScenario, load_scenario, resolved_json
+from models.scenario_file import Changes, load_scenario, resolved_json
+from reports.commands.reading import accepted_of, read_trees
 
 
 def show_scenario(path: Path, changes: Changes) -> str:
     """What would run, as JSON: composed, defaults filled in."""
     return resolved_json(load_scenario(path, changes).scenario)
-
-
-def render_trees(loaded: LoadedScenario, *, fetch: bool = False) -> Rendered:
-    """All trees of a scenario as one platform, charts and GitOps objects included.
-
-    Raises InputError with the problems of all of them.
-    """
-    total = Rendered()
-    problems: list[Problem] = []
-    failure: type[InputError] = InputError
-    for tree, path in zip(loaded.scenario.spec.trees, loaded.tree_paths(), strict=True):
-        try:
-            total += render_whole(path, renderer=tree.renderer, fetch=fetch)
-        except InputError as error:
-            failure = type(error)
-            problems.extend(error.problems)
-    if problems:
-        raise failure(problems)
-    return total
 
 
 def run_scenario(
@@ -45,13 +24,17 @@ def run_scenario(
     command: str,
     fetch: bool = False,
     resume: bool = True,
+    root: Path | None = None,
+    accepted_file: Path | None = None,
 ) -> bool:
     """Simulate, write the reports, print the verdict. True when every threshold held.
 
+    ``accepted_file``: findings that do not count; default: the file beside the tree, as ``check`` finds it.
     ``resume``: go on from the replications that a killed run of the same study finished.
     """
     loaded = load_scenario(path, changes)
-    rendered = render_trees(loaded, fetch=fetch)
+    rendered = read_trees(loaded, fetch=fetch, root=root)
+    accepted = accepted_of(loaded.tree_paths(), accepted_file)
 
     from rich.console import Console
 
@@ -75,7 +58,7 @@ def run_scenario(
         )
         stages.say("how much more load fits")
         growth = load_growth(study)
-    report = build_report(study, results, command=command, growth=growth)
+    report = build_report(study, results, command=command, growth=growth, accepted=accepted)
     written = write_report(report, directory)
     checkpoints.discard()
     print_report(report, Console(highlight=False))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import InputError, Problem, Where
-from reports.commands.inspect import parse_nodes, read_paths
+from reports.commands.inspect import parse_nodes
+from reports.commands.reading import read_paths, read_trees
 
 if TYPE_CHECKING:
     from sim.standing import Standing
@@ -36,13 +37,16 @@ def read_standing(
         raise InputError(Problem(Where(), "no tree", "name a tree, or a --scenario that has one"))
     timings = load_timings()
     hardware: Cluster | None = None
-    trees = paths
+    loaded = None
     if scenario is not None:
         loaded = load_scenario(scenario, Changes(trees=paths))
-        hardware, trees = loaded.scenario.spec.cluster, loaded.tree_paths()
+        hardware = loaded.scenario.spec.cluster
         timings = timings.with_overrides(hardware.timers)
     if nodes:
         rows = parse_nodes(nodes)
         hardware = hardware.model_copy(update={"nodes": rows}) if hardware is not None else Cluster(nodes=rows)
-    rendered = read_paths(trees, renderer=renderer, fetch=fetch, root=root)
+    if loaded is None:
+        rendered = read_paths(paths, renderer=renderer, fetch=fetch, root=root)
+    else:
+        rendered = read_trees(loaded, fetch=fetch, root=root)
     return stand(rendered, hardware, seed=seed, timings=timings)

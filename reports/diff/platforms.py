@@ -19,11 +19,10 @@ from models.findings import Finding
 from models.objects import KubeObject, ObjectKey, Rendered
 from models.render import discover_roots, kustomization_file
 from models.scenario import Cluster
-from reports.commands.check import find_accepted
-from reports.commands.inspect import read_paths
+from reports.commands.reading import find_accepted, read_paths
 from reports.diff.sides import Sides, Source
-from sim.checks import codes, run_checks
-from sim.checks.accepted import read_accepted, split
+from sim.accepted import acceptable_codes, read_accepted, split
+from sim.checks import run_checks
 from sim.compare import Part
 from sim.compare.difference import Side
 from sim.standing import Standing, stand
@@ -252,7 +251,7 @@ def _checked(standing: Standing | None, reading: _Reading) -> tuple[Finding, ...
     if file is None or not file.resolve().is_relative_to(source.root):
         return tuple(found)
     try:
-        entries = read_accepted(file, codes())
+        entries = read_accepted(file, acceptable_codes())
     except InputError as error:
         reading.problems += (_local(problem, source.root) for problem in error.problems)
         return tuple(found)

@@ -40,7 +40,8 @@ def storage_class_missing(look: Look) -> Iterator[Defect]:
             claims[0] if len(known) == 1 and claims[0].origin.provenance == "manifest" and len(claims) == 1 else None
         )
         yield Defect(
-            f"StorageClass {name} does not exist: {len(claims)} claim{'s' if len(claims) > 1 else ''} of it never bind",
+            f"StorageClass {name} does not exist: "
+            + (f"{len(claims)} claims of it never bind" if len(claims) > 1 else "1 claim of it never binds"),
             claims[0],
             "spec.storageClassName",
             (

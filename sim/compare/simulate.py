@@ -18,14 +18,15 @@ from sim.compare.difference import Line, RouteDelta
 from sim.measures import EngineMeasures, histogram_quantile
 from sim.metrics import ThresholdOutcome, threshold_results
 from sim.statistics import paired_difference
+from sim.streams import request_latency
 from sim.study import Results, Study, prepare, run
 
 Measure = Callable[[EngineMeasures, int], float]
 
 MEASURES: tuple[tuple[str, Measure], ...] = (
     ("availability", lambda measures, route: measures.availability(route)),
-    ("median_s", lambda measures, route: histogram_quantile(measures.route_latency(route), 0.5)),
-    ("p95_s", lambda measures, route: histogram_quantile(measures.route_latency(route), 0.95)),
+    ("median_s", lambda measures, route: histogram_quantile(request_latency(measures, route), 0.5)),
+    ("p95_s", lambda measures, route: histogram_quantile(request_latency(measures, route), 0.95)),
 )
 
 

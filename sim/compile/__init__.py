@@ -19,7 +19,8 @@ from models.cluster import Cluster, NodeDisk, node_disk
 from models.graph.routes import EntryRoute
 from models.objects import Manifest
 from models.platform import Platform
-from models.scenario import Disk, Scenario, Traffic
+from models.scenario import Disk, Scenario
+from models.traffic import Traffic
 from sim import program as ir
 from sim.callees import cache_holders
 from sim.compile.callplans import Builder

@@ -8,7 +8,8 @@ from dataclasses import replace
 from models.catalog import OperationProfile
 from models.graph.middlewares import ForwardAuth, IpAllowList, RateLimit, Retry
 from models.graph.routes import EntryRoute
-from models.scenario import Scenario, Traffic
+from models.scenario import Scenario
+from models.traffic import Traffic
 from sim import program as ir
 from sim.compile.balancing import through_kube_proxy, through_reverse_proxy
 from sim.compile.callplans import Builder

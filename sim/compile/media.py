@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.platform import Workload
-from models.scenario import Stream
+from models.traffic import Stream
 from sim import program as ir
 from sim.compile.callplans import Builder
 from sim.demand import running_containers

@@ -8,10 +8,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError, Problem, Where
+from models.errors import InputError, Problem, Where, among
 from models.graph.routes import EntryRoute
 from models.platform import Platform
-from models.scenario import Scenario, Traffic
+from models.scenario import Scenario
+from models.traffic import Traffic
 from sim import program as ir
 from sim.compile.balancing import through_kube_proxy
 from sim.compile.callplans import Builder
@@ -56,12 +57,13 @@ def _routes_of(traffic: Traffic, routes: Sequence[EntryRoute], platform: Platfor
         return found
     found = matching_routes(str(traffic.route), routes)
     if not found:
-        hosts = ", ".join(sorted({route.host for route in routes if not route.direct}))
+        hosts = {route.host for route in routes if not route.direct}
+        none = "there are none: name a Service instead (service: namespace/name)"
         raise InputError(
             Problem(
                 Where(field=f"{where}.route"),
                 f"{traffic.route!r} matches no route of the platform",
-                f"routes: {hosts}" if hosts else "there are none: name a Service instead (service: namespace/name)",
+                among(str(traffic.route), hosts, "routes") if hosts else none,
             )
         )
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from models.objects import Manifest, dig
 from models.platform import Platform
-from models.rules.defaults import default_pod, default_tolerations
+from models.rules.defaults import DEFAULT_TOLERATION_SECONDS, default_pod, default_tolerations
 from models.rules.limitrange import apply_limit_ranges, limit_range_error
 from models.rules.priority import priority_class_name, resolve_priority
 from models.rules.quantity import ZERO
@@ -29,9 +29,14 @@ class Prepared:
 
 
 class Gate:
-    """The admission plugins that need no running state, for one platform."""
+    """The admission plugins that need no running state, for one platform.
 
-    def __init__(self, platform: Platform) -> None:
+    ``toleration_s``: how long pods that say nothing else stay on a node that is lost (--default-unreachable-toleration-
+    seconds of the API server).
+    """
+
+    def __init__(self, platform: Platform, toleration_s: int = DEFAULT_TOLERATION_SECONDS) -> None:
+        self._toleration_s = toleration_s
         self._priority_classes = [item.manifest for item in platform.priority_classes.values()]
         self._known: dict[Hashable, Manifest] = {}
         self._limit_ranges = {name: [item.manifest for item in items] for name, items in platform.limit_ranges.items()}
@@ -52,7 +57,7 @@ class Gate:
     def prepare(self, pod: Manifest) -> Prepared:
         """The pod after API defaulting, priority, default tolerations and LimitRanger."""
         limit_ranges = self._limit_ranges.get(str(dig(pod, "metadata", "namespace", default="")), [])
-        manifest = default_tolerations(default_pod(pod))
+        manifest = default_tolerations(default_pod(pod), self._toleration_s)
         try:
             priority, policy = resolve_priority(manifest, self._priority_classes)
         except ValueError as error:

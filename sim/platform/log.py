@@ -79,8 +79,8 @@ class RouteLog:
         return total / (end - start)
 
     def down_s(self, until: float) -> float:
-        """Seconds without any service up to ``until``."""
-        return sum(max(0.0, min(until if o.end is None else o.end, until) - o.start) for o in self.outages)
+        """Seconds without any service from 0, the end of the warm-up, to ``until``."""
+        return sum(max(0.0, min(until if o.end is None else o.end, until) - max(o.start, 0.0)) for o in self.outages)
 
 
 @dataclass(frozen=True, slots=True)

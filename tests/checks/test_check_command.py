@@ -16,8 +16,8 @@ from models.errors import InputError
 from models.findings import Severity
 from reports.cli import EXIT_INPUT, EXIT_THRESHOLD, main
 from reports.commands.check import SCHEMA_FILE
+from sim.accepted import read_accepted
 from sim.checks import all_checks, codes
-from sim.checks.accepted import read_accepted
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -172,7 +174,10 @@ def test_catalog_lists_each_section_as_table_and_as_json(
     capfd: pytest.CaptureFixture[str], section: str, known: str
 ) -> None:
     assert main(["catalog", section]) == 0
-    assert f" {section}" in capfd.readouterr().out
+    told = capfd.readouterr().out
+    assert f" {section}" in told
+    assert known in told
+    assert "…" not in told
     assert main(["catalog", section, "--json"]) == 0
     assert known in json.dumps(json.loads(capfd.readouterr().out))
 
@@ -275,3 +280,76 @@ def test_a_failed_threshold_ends_with_99_and_report_only_does_not(
     assert main(arguments) == 99
     assert main([*arguments, "--report-only"]) == 0
     capfd.readouterr()
+
+
+BUSY = [{"service": "home/web", "rate": "200/s"}]
+
+
+def test_run_tells_accepted_findings_apart_as_check_does(world: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (world / "tree" / "stowplan-accepted.yaml").write_text(
+        "accepted:\n"
+        "  - {code: NO-READINESS, subject: Deployment home/web, reason: nginx answers at once}\n"
+        "  - {code: NODE-LOSS, reason: there is one machine}\n"
+        "  - {code: CLAIM-PINNED, subject: Deployment home/web, reason: told by check alone}\n"
+    )
+    assert main(["run", "tiny.yaml", "-o", "out", "--set", "run.replications=1", "--set", "run.length=1m"]) == 0
+    assert "2 findings accepted by the owner: listed in the report" in capfd.readouterr().out
+    report = json.loads((world / "out" / "report.json").read_text())
+    left = {item["code"] for item in report["findings"]}
+    assert not left & {"NO-READINESS", "NODE-LOSS", "ACCEPTED-STALE"}
+    (table,) = [table for table in report["tables"] if table["name"] == "accepted"]
+    assert {row["code"]: row["because"] for row in table["rows"]} == {
+        "NO-READINESS": "nginx answers at once",
+        "NODE-LOSS": "there is one machine",
+    }
+    # The same file serves check: what it looks for itself and does not find is stale, NODE-LOSS is a run's to tell.
+    assert main(["check", "tree", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert [item["code"] for item in found["accepted"]] == ["NO-READINESS"]
+    stale = [item["title"] for item in found["findings"] if item["code"] == "ACCEPTED-STALE"]
+    assert stale == ["The acceptance of CLAIM-PINNED for Deployment home/web covers nothing any more"]
+
+
+def test_check_names_every_file_that_it_could_not_read(world: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (world / "tree" / "kustomization.yaml").unlink()
+    (world / "tree" / "broken.yaml").write_text("apiVersion: v1\nkind: [\n")
+    main(["check", "tree"])
+    out = capfd.readouterr().out
+    assert "1 thing could not be read: what they might hold is not called missing for sure" in out
+    assert "not seen: file broken.yaml (broken.yaml:" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_ends_every_process_with_one_word_and_without_a_report(world: Path) -> None:
+    code = "import sys; from reports.cli import main; sys.exit(main())"
+    settings = ("--set", "run.length=10d", "--set", "run.replications=2", "--set", f"traffic={json.dumps(BUSY)}")
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, "run", "tiny.yaml", "-o", "out", "-n", "2", *settings],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        time.sleep(8)
+        os.killpg(child.pid, signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert (child.returncode, out, err) == (130, "", "interrupted\n")
+    assert not (world / "out").exists()
+    for _ in range(200):
+        if not alive(child.pid):
+            break
+        time.sleep(0.1)
+    assert not alive(child.pid)
+
+
+def alive(group: int) -> bool:
+    """Whether any process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -87,7 +87,7 @@ def test_templates_of_a_chart_are_no_manifests(tmp_path: Path) -> None:
 
 def test_a_chart_folder_without_expansion_says_how_to_read_it(tmp_path: Path) -> None:
     chart(tmp_path, "web", "app-template", WEB)
-    with pytest.raises(InputError, match="charts are read with --expand"):
+    with pytest.raises(InputError, match="a chart \\(render takes one with --expand\\)"):
         render_whole(tmp_path / "web", expand=False)
 
 

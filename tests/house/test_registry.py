@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from models.catalog import load_timings
+from models.catalog.timings import SIMULATED
+from models.errors import InputError
 from models.scenario import FAULT_ACTIONS
 from sim.checks import codes
 from sim.findings import CODES as SIM_CODES
@@ -36,6 +39,17 @@ def test_every_declared_code_is_raised_somewhere(code: str) -> None:
         if path.read_text(encoding="utf-8").count(f'"{code}"') > (path.name == "findings.py")
     ]
     assert raised
+
+
+def test_the_timers_that_a_scenario_may_change_are_those_that_something_reads() -> None:
+    files = [path for package in ("models", "sim") for path in (ROOT / package).rglob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files if path.name != "timings.py")
+    assert {key for key in load_timings().entries if f'"{key}"' in code} == SIMULATED
+
+
+def test_a_timer_that_nothing_reads_cannot_be_set_in_vain() -> None:
+    with pytest.raises(InputError, match=r"'k8s\.min_ready_seconds' is told for information"):
+        load_timings().with_overrides({"k8s.min_ready_seconds": 5.0})
 
 
 def test_every_fault_action_is_exercised() -> None:

@@ -128,7 +128,7 @@ def test_a_file_outside_of_the_repository_is_never_read(tmp_path: Path) -> None:
     files = {"kustomization.yaml": "resources:\n- ../secret.yaml\n"}
     assert problem(root, files) == (
         f"kustomization.yaml:2 resources[0]: '../secret.yaml' leads out of the repository {root}\n"
-        "    move the file into the repository, or name a wider root"
+        "    move the file into the repository, or name a wider root with --root"
     )
     (root / "link.yaml").symlink_to(tmp_path / "secret.yaml")
     assert "'link.yaml' leads out of the repository" in problem(

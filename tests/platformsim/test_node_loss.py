@@ -10,6 +10,7 @@ import platform_worlds as w
 import pytest
 
 from models import scenario as schema
+from models.catalog import load_timings
 from models.cluster import Cluster
 from models.platform import Platform
 from sim.placement import Placement, place_platform
@@ -98,6 +99,16 @@ def test_with_random_phases_the_replacement_is_made_340_to_355_seconds_after_the
         waits.append(next(event.t for event in log.events if event.kind == "SuccessfulCreate") - 100.0)
     assert 340.0 <= min(waits) < 344.0
     assert 350.0 < max(waits) <= 355.0
+
+
+@pytest.mark.parametrize(("timers", "seconds"), [({}, 300), ({"k8s.default_noexecute_toleration": 20.0}, 20)])
+def test_pods_that_say_nothing_stay_on_a_lost_node_as_long_as_the_cluster_says(
+    timers: dict[str, float], seconds: int
+) -> None:
+    timings = load_timings().with_overrides(timers)
+    placement = place_platform(w.platform(w.deployment("web")), w.cluster(), timings=timings)
+    (pod,) = placement.by_workload["Deployment home/web"]
+    assert [item["tolerationSeconds"] for item in pod.manifest["spec"]["tolerations"]] == [seconds, seconds]
 
 
 def test_a_toleration_of_20_seconds_of_its_own_is_respected():

@@ -390,12 +390,12 @@ def _traffic_tables() -> list[Table]:
 
 def _growth_table() -> Table:
     rows = [
-        (1.0, "p95 of cloud.example.org/", "310 ms of 500 ms", True, "CPU of mini-3", 0.52),
-        (1.5, "p95 of cloud.example.org/", "365 ms of 500 ms", True, "CPU of mini-3", 0.68),
-        (2.0, "p95 of cloud.example.org/", "452 ms of 500 ms", True, "CPU of mini-3", 0.83),
-        (2.4, "p95 of cloud.example.org/", "497 ms of 500 ms", True, "CPU of mini-3", 0.92),
-        (2.5, "p95 of cloud.example.org/", "561 ms of 500 ms", False, "CPU of mini-3", 0.95),
-        (3.0, "availability of photos.example.org/", "97.8% of 99%", False, "CPU of mini-3", 1.0),
+        (1.0, "p95 of cloud.example.org/", "310 ms of 500 ms", True, "CPU of mini-3", 0.52, 0.0),
+        (1.5, "p95 of cloud.example.org/", "365 ms of 500 ms", True, "CPU of mini-3", 0.68, 0.0),
+        (2.0, "p95 of cloud.example.org/", "452 ms of 500 ms", True, "CPU of mini-3", 0.83, 0.02),
+        (2.4, "p95 of cloud.example.org/", "497 ms of 500 ms", True, "CPU of mini-3", 0.92, 0.05),
+        (2.5, "p95 of cloud.example.org/", "561 ms of 500 ms", False, "CPU of mini-3", 0.95, 0.06),
+        (3.0, "availability of photos.example.org/", "97.8% of 99%", False, "CPU of mini-3", 1.0, 0.14),
     ]
     return _table("growth", rows, "Every route grows alike; nodes are alive.")
 

@@ -156,6 +156,7 @@ def test_terminal_escapes_and_rich_markup_in_names_do_not_reach_the_terminal() -
     ("seconds", "text"),
     [
         (0.0, "0 s"),
+        (1e-12, "0 s"),
         (0.00042, "0.42 ms"),
         (0.12, "120 ms"),
         (0.9999, "1 s"),

@@ -11,7 +11,7 @@ import yaml
 
 from models.scenario_file import load_scenario
 from reports.build import build_report
-from reports.commands.run import render_trees
+from reports.commands.reading import read_trees
 from reports.jsonout import to_json
 from sim.study import Results, Study, prepare
 
@@ -104,7 +104,7 @@ def study(folder: Path, manifests: list[Dict], **spec: Any) -> Study:
     path = folder / "scenario.yaml"
     path.write_text(yaml.safe_dump(scenario), encoding="utf-8")
     loaded = load_scenario(path)
-    return prepare(loaded, render_trees(loaded))
+    return prepare(loaded, read_trees(loaded))
 
 
 def report(prepared: Study, results: Results) -> Dict:

@@ -10,7 +10,7 @@ from typing import Any
 from models.objects import Rendered
 from models.scenario_file import Changes, load_scenario
 from reports.build import build_report
-from reports.commands.run import render_trees
+from reports.commands.reading import read_trees
 from reports.jsonout import to_json
 from sim.study import Results, Study, prepare, replicate, run
 
@@ -40,7 +40,7 @@ MOVED: dict[str, tuple[str, ...]] = {
 @functools.cache
 def rendered(trees: tuple[Path, ...], name: str) -> Rendered:
     """The trees of a scenario; the same for all that share them."""
-    return render_trees(load_scenario(SCENARIOS / f"{name}.yaml"))
+    return read_trees(load_scenario(SCENARIOS / f"{name}.yaml"))
 
 
 @functools.cache

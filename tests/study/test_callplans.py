@@ -202,15 +202,17 @@ def test_a_soft_call_that_a_network_policy_forbids_degrades_the_answer(tmp_path:
 
 
 @pytest.mark.parametrize(("soft", "down"), [(False, 60.0), (True, 0.0)])
-def test_the_platform_knows_what_a_plan_needs(tmp_path: Path, soft: bool, down: float) -> None:
-    # The called app has no pod at all: a hard call keeps the route down for the minute, a soft one does not.
+@pytest.mark.parametrize("warm_up", ["0s", "30s"])
+def test_the_platform_knows_what_a_plan_needs(tmp_path: Path, soft: bool, down: float, warm_up: str) -> None:
+    # The called app has no pod at all: a hard call keeps the route down for the minute, a soft one does not. An outage
+    # that began in the warm-up counts from its end.
     profiles = {"app": app({"call": {"to": "a", "soft": soft}}), "a": app()}
     prepared = study(
         tmp_path,
         [*apps("app"), deployment("a", container(), replicas=0), service("a")],
         profiles={f"Deployment/home/{name}": profile for name, profile in profiles.items()},
         traffic=[{"service": "home/app", "rate": "1/s"}],
-        run={"length": "1m"},
+        run={"length": "1m", "warmUp": warm_up},
     )
     log = replicate(prepared, 0).log
     assert log.routes["home/app"].down_s(log.until) == down

@@ -94,6 +94,16 @@ def test_a_single_stateless_replica_is_back_after_grace_toleration_and_start() -
         assert "node_monitor_grace_period 50 s" in item.cause, item
 
 
+def test_a_shop_whose_database_is_away_is_not_down_and_said_to_answer_only_in_part() -> None:
+    prepared = study("own-app", *SHORT)
+    verdict = json.loads(report_json(prepared, run(prepared)))["verdict"]
+    lost = [text for text in verdict["sentences"] if text.startswith("Losing ")]
+    assert lost == [
+        "Losing vm-1: 0 of 1 routes stay down until it returns, 1 answers only in part until then.",
+        "Losing vm-2: 0 of 1 routes stay down until it returns.",
+    ]
+
+
 def test_a_pod_pinned_by_a_local_volume_is_away_until_its_node_returns() -> None:
     pinned = losses()[host_of("Deployment htpc/sonarr"), "sonarr.home.example.org"]
     assert pinned.outage_s is None
@@ -144,6 +154,14 @@ def test_the_report_on_the_quota_cut_tells_it_in_the_words_of_the_api_server() -
     assert "exceeded quota: htpc" in text
     codes = {finding["code"] for finding in short_report("quota-cut")["findings"]}
     assert {"SIM-REFUSED", "SIM-ROLLOUT-STUCK"} <= codes
+
+
+def test_the_verdict_on_the_quota_cut_begins_with_the_rollout_that_never_finishes() -> None:
+    verdict = short_report("quota-cut")["verdict"]
+    assert verdict["status"] == "warn"
+    assert verdict["headline"].startswith("It runs, but the rollout of Deployment htpc/jellyseerr did not finish")
+    refused = next(text for text in verdict["sentences"] if text.startswith("The API server refused pods of "))
+    assert "exceeded quota: " in refused
 
 
 def test_a_broken_rollout_leaves_the_old_pods_and_the_way_back_completes() -> None:

@@ -1,5 +1,7 @@
 """Findings that the owner has looked at and accepted: a file beside the tree, each entry with its reason.
 
+``check``, ``diff`` and ``run`` read the same file.
+
 accepted:
   - code: CLAIM-PINNED
     subject: Deployment htpc/jellyfin      # shell pattern; default: every subject
@@ -10,7 +12,8 @@ accepted:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,8 +22,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.documents import read_documents
 from models.errors import InputError, Problem, Where
 from models.findings import Finding, Severity
+from models.platform import Platform
+from sim.checks import codes
+from sim.checks.check import subject_of
+from sim.findings import CODES
 
 FILE = "stowplan-accepted.yaml"
+
+PROMISES = frozenset({"OBJECTIVE-BROKEN", "THRESHOLD-FAILED"})
+"""Codes that nobody accepts here: an objective or a threshold is changed in the scenario that sets it."""
+
+NOT_TOLD_BY_RUN = frozenset({"CLAIM-PINNED"})
+"""Codes of ``check`` that a run tells in other words (NODE-LOSS)."""
 
 
 class Acceptance(BaseModel):
@@ -35,6 +48,19 @@ class Acceptance(BaseModel):
     def covers(self, finding: Finding) -> bool:
         """Whether it is about that finding."""
         return self.code == finding.code and fnmatchcase(finding.subject, self.subject)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An acceptance file: its path and its entries."""
+
+    file: str
+    entries: tuple[Acceptance, ...]
+
+
+def acceptable_codes() -> Mapping[str, str]:
+    """Every code that an entry may name, with what it means."""
+    return {code: meaning for code, meaning in {**codes(), **CODES}.items() if code not in PROMISES}
 
 
 class _File(BaseModel):
@@ -75,11 +101,13 @@ def split(
     today: datetime.date,
     file: str,
     subjects: Collection[str] = (),
+    told: Collection[str] | None = None,
 ) -> tuple[list[Finding], list[tuple[Finding, Acceptance]]]:
     """Findings that still count, and those that are accepted.
 
     An entry that expired is a finding, and so is one that covers nothing although its subject is in the tree
-    (``subjects``: what the tree has): a file serves several trees, each of them a part of the platform.
+    (``subjects``: what the tree has): a file serves several trees, each of them a part of the platform. It serves
+    several commands, too: ``told`` are the codes that this one would have found (None: every code).
     """
     valid = [entry for entry in entries if entry.until is None or today <= entry.until]
     open_findings: list[Finding] = []
@@ -93,6 +121,8 @@ def split(
     used = {id(entry) for _, entry in accepted}
     for entry in entries:
         if id(entry) in used:
+            continue
+        if told is not None and entry.code not in told:
             continue
         expired = entry not in valid
         if not expired and (entry.subject == "*" or not any(fnmatchcase(name, entry.subject) for name in subjects)):
@@ -110,3 +140,17 @@ def split(
             )
         )
     return sorted(open_findings, key=lambda item: item.sort_key), accepted
+
+
+def judged(
+    findings: Sequence[Finding], platform: Platform, accepted: Accepted | None, told: Collection[str] | None = None
+) -> tuple[list[Finding], list[tuple[Finding, Acceptance]]]:
+    """Findings that still count today, and those that the owner accepted, with the entry that covers each.
+
+    ``told``: codes that were looked for; default: those of a run, whose own codes depend on what happens in it.
+    """
+    if accepted is None:
+        return list(findings), []
+    subjects = {subject_of(item) for item in platform.objects}
+    looked_for = told if told is not None else codes().keys() - NOT_TOLD_BY_RUN
+    return split(findings, accepted.entries, datetime.date.today(), accepted.file, subjects, looked_for)
