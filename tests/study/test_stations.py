@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
+from small_studies import container, deployment, ingress, service
+from small_studies import study as small_study
 from study_runs import SHORT, report_json, study
 
 from sim.binding import EngineBinding
@@ -11,7 +15,7 @@ from sim.engine import make_engine
 from sim.overload import expected_loads, overloads
 from sim.platform.simulation import PlatformSimulation
 from sim.program import Cache, Call, Cpu, Draw, Wait
-from sim.study import advance_together, run
+from sim.study import advance_together, replicate, run
 
 NEXTCLOUD = "Service utils/nextcloud dynamic"
 REDIS, DATABASE = "Deployment utils/nextcloud-redis", "Service utils/nextcloud-db-rw"
@@ -95,3 +99,59 @@ def test_one_in_ten_requests_pays_two_round_trips_and_the_cpu_of_a_handshake() -
     assert wait == Wait(Draw(2 * rtt, "constant"))
     assert isinstance(work, Cpu)
     assert work.work.mean == 0.0015
+
+
+def test_a_shorter_cfs_period_of_the_kubelet_throttles_for_a_shorter_time(tmp_path: Path) -> None:
+    # 30 ms of work under 500m: at once within the 50 ms of a period of 100 ms; else 5 ms in each of six of 10 ms.
+    found = {}
+    for period in ("100ms", "10ms"):
+        plan = {"name": "page", "steps": [{"cpu": {"mean": "29ms", "law": "constant"}}]}
+        prepared = small_study(
+            tmp_path,
+            [deployment("app", container(resources={"limits": {"cpu": "500m"}})), service("app")],
+            cluster={
+                "nodes": [{"name": "one", "machine": "m920q", "role": "server", "cores": 4, "speed": 1}],
+                "timers": {"k8s.cfs_quota_period": period},
+            },
+            network={"lanRtt": 0},
+            profiles={"Deployment/home/app": {"idleCpu": 0, "startup": "0s", "operations": [plan]}},
+            traffic=[{"service": "home/app", "bursts": [{"at": "10s", "requests": 1}]}],
+            run={"length": "1m"},
+        )
+        found[period] = replicate(prepared, 0).measures.mean_latency(0)
+    assert found == {"100ms": pytest.approx(0.029), "10ms": pytest.approx(0.054)}
+
+
+def test_a_pod_has_the_limit_of_its_limit_range_and_the_weight_of_the_request_that_follows_from_it(
+    tmp_path: Path,
+) -> None:
+    bounds = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "defaults", "namespace": "home"},
+        "spec": {"limits": [{"type": "Container", "default": {"cpu": "250m", "memory": "64Mi"}}]},
+    }
+    prepared = small_study(tmp_path, [bounds, deployment("app", container()), service("app"), ingress("app")])
+    station = prepared.compiled.stations["Deployment home/app"]
+    assert (station.cpu_limit, station.cpu_weight, station.qos) == (0.25, 256.0, "guaranteed")
+    assert station.memory_limit == 64 * 2**20
+
+
+def test_a_pod_without_requests_is_best_effort_and_a_limit_of_5m_gets_the_least_quota(tmp_path: Path) -> None:
+    manifests = [deployment("free", container()), deployment("tiny", container(resources={"limits": {"cpu": "5m"}}))]
+    stations = small_study(tmp_path, [*manifests, service("free"), ingress("free")]).compiled.stations
+    free, tiny = stations["Deployment home/free"], stations["Deployment home/tiny"]
+    assert (free.qos, free.cpu_weight, free.cpu_limit) == ("besteffort", 2.0, float("inf"))
+    assert (tiny.qos, tiny.cpu_weight, tiny.cpu_limit) == ("burstable", 5.0, 0.01)
+
+
+def test_a_burst_of_half_the_quota_is_what_a_period_may_take_over(tmp_path: Path) -> None:
+    prepared = small_study(
+        tmp_path,
+        [deployment("app", container(resources={"limits": {"cpu": "500m"}})), service("app"), ingress("app")],
+        cluster={
+            "nodes": [{"name": "one", "machine": "m920q", "role": "server"}],
+            "cfsBurst": "50%",
+        },
+    )
+    assert prepared.compiled.stations["Deployment home/app"].cpu_burst == pytest.approx(0.025)
