@@ -319,7 +319,7 @@ def test_check_names_every_file_that_it_could_not_read(world: Path, capfd: pytes
     assert "not seen: file broken.yaml (broken.yaml:" in out
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes of a run are counted in /proc")
 def test_ctrl_c_ends_every_process_with_one_word_and_without_a_report(world: Path) -> None:
     code = "import sys; from reports.cli import main; sys.exit(main())"
     settings = ("--set", "run.length=10d", "--set", "run.replications=2", "--set", f"traffic={json.dumps(BUSY)}")
@@ -332,7 +332,11 @@ def test_ctrl_c_ends_every_process_with_one_word_and_without_a_report(world: Pat
         start_new_session=True,
     )
     try:
-        time.sleep(8)
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+        for _ in range(600):  # two workers, and the tracker of what they share
+            if len(children.read_text().split()) == 3:
+                break
+            time.sleep(0.1)
         os.killpg(child.pid, signal.SIGINT)
         out, err = child.communicate(timeout=60)
     finally:
