@@ -143,8 +143,11 @@ def _needed() -> str:
 
 
 def warm_up_rows(checked: WarmUp) -> Iterable[tuple[str, str, str]]:
-    """The rule of the warm-up, what the check of it said, and how full streams were at its end."""
-    rule = f"{duration(checked.length_s)} from an empty platform are simulated and not measured (run.warmUp)"
+    """The rule of the warm-up, and what the check of it said."""
+    rule = (
+        f"{duration(checked.length_s)} from a platform without requests are simulated and not measured (run.warmUp); "
+        "streams are under way from the begin"
+    )
     yield ("Warm-up", rule, "the scenario")
     if checked.steady:
         words = "; ".join(
@@ -156,9 +159,3 @@ def warm_up_rows(checked: WarmUp) -> Iterable[tuple[str, str, str]]:
     else:
         how = "too few requests, or too short a run, to tell when the platform is steady"
     yield ("Warm-up, checked", how, "MSER-5: White, Cobb and Spratt 2000; bias: Schruben, Singh and Tierney 1983")
-    if checked.streams:
-        words = "; ".join(
-            f"{one.name} ({duration(one.duration_s)}): {ratio(one.share)} of its steady number"
-            for one in checked.streams
-        )
-        yield ("Streams at its end", words, "infinite-server queue that starts empty")

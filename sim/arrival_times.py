@@ -28,6 +28,8 @@ def segment_after(time: float, segment: float, offset: float) -> tuple[int, floa
 
 def arrival_time(since: float, need: float, rates: Floats, segment: float, offset: float, factor: float) -> float:
     """When the source's clock has advanced by ``need`` since ``since``; inf if it stands still for ever."""
+    if need <= 0.0:
+        return since
     count = len(rates)
     if count == 1:
         rate = rates[0] * factor

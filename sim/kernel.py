@@ -229,6 +229,8 @@ def segment_after(time, segment, offset):
 def arrival_time(I, F, source):
     """See ``sim.arrival_times.arrival_time``."""
     since, need, factor = F[source + U_SINCE], F[source + U_NEED], F[source + U_FACTOR]
+    if need <= 0.0:
+        return since
     rates, count = I[source + U_RATES], I[source + U_RATE_COUNT]
     if count == 1:
         rate = F[rates] * factor
@@ -1734,8 +1736,13 @@ wait_for_arrival_at_once = inlined(wait_for_arrival)
 def next_gap(I, F, source):
     """Draw the gap before the source's next request."""
     law, a, b, c = I[source + U_LAW], F[source + U_A], F[source + U_B], F[source + U_C]
+    need = sample(law, a, b, c, I[source + U_GAP_KEY], I[source + U_NUMBER] * GAP_STRIDE)
+    if F[source + U_UNDER_WAY] > 0.0:
+        passed = min(need, F[source + U_UNDER_WAY])
+        F[source + U_UNDER_WAY] -= passed
+        need -= passed
     F[source + U_SINCE] = F[H_NOW]
-    F[source + U_NEED] = sample(law, a, b, c, I[source + U_GAP_KEY], I[source + U_NUMBER] * GAP_STRIDE)
+    F[source + U_NEED] = need
     wait_for_arrival_at_once(I, F, source)
 
 

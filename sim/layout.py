@@ -266,6 +266,7 @@ SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
     U_PAUSE_A,
     U_PAUSE_B,
     U_PAUSE_C,
+    U_UNDER_WAY,  # f, of the source's clock what passes in the first instant
     U_SINCE,  # f
     U_NEED,  # f
     U_FACTOR,  # f
@@ -284,7 +285,7 @@ SEQUENTIAL, PARALLEL, ASYNC = numbers(3)
     U_POLICY,  # @
     U_INDEX,
     SOURCE,
-) = numbers(30)
+) = numbers(31)
 OPEN, CLOSED, TRACE = numbers(3)
 MIX = np.int64(4)
 

@@ -501,6 +501,7 @@ def _source(
     numbers[address + at.U_PAUSE_A], numbers[address + at.U_PAUSE_B], numbers[address + at.U_PAUSE_C] = a, b, c
     numbers[address + at.U_LEAVE] = 1.0 / source.session
     numbers[address + at.U_FACTOR] = 1.0
+    numbers[address + at.U_UNDER_WAY] = source.under_way
     words[address + at.U_RATES], words[address + at.U_RATE_COUNT] = rates, len(source.rates)
     numbers[rates : rates + len(source.rates)] = source.rates
     numbers[address + at.U_SEGMENT], numbers[address + at.U_OFFSET] = source.segment, source.offset

@@ -333,7 +333,8 @@ class Source:
 
     - open: ``rates`` (requests per second, one entry per segment of ``segment`` seconds, repeated for ever; the first
       applies from time ``-offset``). Gaps have mean 1 and variation ``cv`` on the clock that runs with the rate: 1 is
-      a Poisson process (of time-varying rate), else renewal (erlang below 1, hyperexponential above);
+      a Poisson process (of time-varying rate), else renewal (erlang below 1, hyperexponential above). ``under_way``: so
+      many more are expected in the first instant, those that a steady state would have begun before it;
     - closed: ``users`` > 0, each thinks for ``think``, asks, waits for the end, thinks again. After every request the
       session ends with probability ``1 / session`` (inf: never); the next one begins after ``pause`` instead of
       ``think``, as a new client (to sticky balancers);
@@ -351,6 +352,7 @@ class Source:
     segment: float = 3600.0
     offset: float = 0.0
     cv: float = 1.0
+    under_way: float = 0.0
     users: int = 0
     think: Draw = Draw(10.0)
     session: float = math.inf

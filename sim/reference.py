@@ -121,6 +121,7 @@ class SourceState:
         self.gap = Draw(1.0, law, source.cv)
         self.rates: NDArray[np.float64] = np.array(source.rates, np.float64)
         self.factor = 1.0
+        self.under_way = source.under_way
         self.number = 0
         self.since = 0.0
         self.need = 0.0
@@ -517,8 +518,15 @@ class ReferenceEngine:
         elif source.trace:
             self._next_of_trace(state)
         else:
-            state.need = draw(state.gap, state.gap_key, 0)
-            self._wait_for_arrival(state)
+            self._next_gap(state)
+
+    def _next_gap(self, state: SourceState) -> None:
+        """Draw the gap before the source's next request; what is under way at the begin takes none of its time."""
+        need = draw(state.gap, state.gap_key, state.number * GAP_STRIDE)
+        passed = min(need, state.under_way)
+        state.under_way -= passed
+        state.since, state.need = self.now, need - passed
+        self._wait_for_arrival(state)
 
     def _wait_for_arrival(self, state: SourceState) -> None:
         source = state.source
@@ -530,9 +538,7 @@ class ReferenceEngine:
     def _open_arrival(self, state: SourceState) -> None:
         number = state.number
         state.number += 1
-        state.since = self.now
-        state.need = draw(state.gap, state.gap_key, state.number * GAP_STRIDE)
-        self._wait_for_arrival(state)
+        self._next_gap(state)
         self._arrive(state, number, number, mix(state.request_key, number))
 
     def _next_of_trace(self, state: SourceState) -> None:

@@ -1,13 +1,13 @@
 """Whether the warm-up was long enough: what the rule is, and how it is checked.
 
-The rule: ``run.warmUp`` seconds are simulated from an empty platform and not measured. The check: a few pilots of the
-same platform from the same empty begin, at the load of the first measured moment and with nothing failing and nobody
+The rule: ``run.warmUp`` seconds are simulated from a platform without requests and not measured; streams are under way
+from the begin, as many as have come before it and last (``sim.compile.traffic.under_way``). The check: a few pilots of
+the same platform from the same begin, at the load of the first measured moment and with nothing failing and nobody
 changing anything, so that only the begin can show. MSER-5 (White, Cobb and Spratt 2000) says where their latency and
 their number of requests in flight become steady; the warm-up is too short when that is later than its end and what is
 left has an initial bias that chance does not explain (Schruben, Singh and Tierney 1983).
 
-Streams are left out of the pilots: what they hold follows from their length alone (an infinite-server queue), so that
-the share of their steady number at the end of the warm-up is known without simulating.
+Streams are left out of the pilots: they need no warm-up.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.measures import COARSE_SUB_BUCKETS, EngineMeasures, bucket_middles
-from sim.program import Call, Draw, Hold, Program, Source
+from sim.program import Source
 from sim.statistics import initial_bias, warm_up_end
+from sim.streams import stream_operations
 from sim.study import Study, replicate
 
 PILOTS = 3
@@ -47,22 +48,12 @@ class Steady:
 
 
 @dataclass(frozen=True)
-class Filling:
-    """A kind of stream: the share of its steady number that is under way at the end of the warm-up."""
-
-    name: str
-    duration_s: float
-    share: float
-
-
-@dataclass(frozen=True)
 class WarmUp:
     """The check of a run's warm-up. ``steady`` is empty when there was too little traffic to tell."""
 
     length_s: float
     watched_s: float
     steady: tuple[Steady, ...]
-    streams: tuple[Filling, ...]
 
     @property
     def early(self) -> tuple[Steady, ...]:
@@ -74,12 +65,11 @@ def check_warm_up(study: Study) -> WarmUp:
     """Run the pilots of a study and judge its warm-up: ``PILOTS`` short replications."""
     run = study.scenario.spec.run
     watched = min(max(WATCHED * run.warm_up, SHORTEST_S), run.warm_up + run.length)
-    streams = tuple(_fillings(study.compiled.program, run.warm_up))
     pilot = _pilot(study, watched)
     if not pilot.compiled.program.sources:
-        return WarmUp(run.warm_up, watched, (), streams)
+        return WarmUp(run.warm_up, watched, ())
     measured = [replicate(pilot, index).measures for index in range(PILOTS)]
-    return WarmUp(run.warm_up, watched, tuple(judge_warm_up(measured, run.warm_up)), streams)
+    return WarmUp(run.warm_up, watched, tuple(judge_warm_up(measured, run.warm_up)))
 
 
 def judge_warm_up(pilots: list[EngineMeasures], warm_up: float) -> Iterator[Steady]:
@@ -103,7 +93,9 @@ def _pilot(study: Study, watched: float) -> Study:
     quiet = spec.model_copy(update={"faults": (), "operations": (), "thresholds": {}, "run": run})
     pilot = study.with_scenario(study.scenario.model_copy(update={"spec": quiet}))
     program = study.compiled.program
-    sources = tuple(_constant(source, spec.run.warm_up) for source in program.sources if not _streams(program, source))
+    streams = stream_operations(program)
+    requests = [source for source in program.sources if not any(operation in streams for operation, _ in source.mix)]
+    sources = tuple(_constant(source, spec.run.warm_up) for source in requests)
     return replace(pilot, compiled=replace(pilot.compiled, program=replace(pilot.compiled.program, sources=sources)))
 
 
@@ -111,33 +103,6 @@ def _constant(source: Source, moment: float) -> Source:
     if not source.rates:
         return source
     return replace(source, rates=(source.rates[int((moment + source.offset) // source.segment) % len(source.rates)],))
-
-
-def _streams(program: Program, source: Source) -> list[Draw]:
-    """How long what a source asks for holds something: empty for ordinary requests."""
-    found, waiting, seen = [], [operation for operation, _ in source.mix], set[int]()
-    while waiting:
-        operation = waiting.pop()
-        if operation in seen:
-            continue
-        seen.add(operation)
-        for step in program.operations[operation].instructions:
-            if isinstance(step, Hold):
-                found.append(step.time)
-            elif isinstance(step, Call):
-                waiting.append(step.operation)
-    return found
-
-
-def _fillings(program: Program, warm_up: float) -> Iterator[Filling]:
-    """Of an M/G/infinity queue that starts empty, E N(t) / E N = (1/m) times the integral of 1 - F from 0 to t."""
-    for source in program.sources:
-        for time in _streams(program, source):
-            if time.law == "constant":
-                share = min(warm_up / time.mean, 1.0)
-            else:
-                share = 1.0 - float(np.exp(-warm_up / time.mean))
-            yield Filling(source.name, time.mean, share)
 
 
 def _latency(pilots: list[EngineMeasures]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -166,8 +167,24 @@ def _route_sources(
         mixed = tuple(stream_entries(builder, route, traffic, stream.name, scenario))
         rates = tuple(stream.rate * factor for factor in factors)
         if mixed:
-            out.append(ir.Source(f"{route.id} {stream.name}", mix=mixed, rates=rates, **common))
+            begun = under_way(rates, common["offset"], stream.duration)
+            out.append(ir.Source(f"{route.id} {stream.name}", mix=mixed, rates=rates, under_way=begun, **common))
     return out
+
+
+def under_way(rates: Sequence[float], offset: float, duration: float) -> float:
+    """Streams expected at engine time 0 when they have come at these rates, an hour each, for ever before it.
+
+    The number under way of an M(t)/M/infinity queue is Poisson with the mean of all that came, each weighted by the
+    chance that it lasts until now (Eick, Massey and Whitt 1993). What is left of an exponential length has its law.
+    """
+    begin, expected = offset % 3600.0 or 3600.0, 0.0
+    hour, age = math.ceil(offset / 3600.0) - 1, 0.0
+    while age < 40.0 * duration:
+        rate = rates[hour % len(rates)]
+        expected += rate * duration * (math.exp(-age / duration) - math.exp(-(age + begin) / duration))
+        hour, age, begin = hour - 1, age + begin, 3600.0
+    return expected
 
 
 def _spread(chosen: Sequence[int], parts: Sequence[Sequence[tuple[int, float]]]) -> tuple[int, ...]:

@@ -41,6 +41,9 @@ def source_problems(program: Program, source: Source) -> Iterator[Problem]:
 def _gaps(at: str, source: Source) -> Iterator[Problem]:
     for rate in source.rates:
         yield from not_negative(at, rate=rate)
+    yield from not_negative(at, under_way=source.under_way)
+    if source.under_way and not source.rates:
+        yield problem(at, f"under_way is {source.under_way:g}", "it is of requests at given rates: leave it out")
     if source.cv != 1.0 and not source.rates:
         yield problem(at, f"cv is {source.cv:g}", "it is that of gaps at given rates: leave it out")
     elif source.cv < 1.0:

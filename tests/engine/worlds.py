@@ -137,7 +137,8 @@ def sources(draw: st.DrawFn, operations: int) -> Source:
     if kind == "open":
         rates = draw(st.sampled_from([(3.0,), (8.0,), (0.0, 10.0), (4.0, 12.0, 0.0)]))
         cv = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0]))
-        return Source("open", 0, mix, rates=rates, segment=2.5, cv=cv, **common)
+        begun = draw(st.sampled_from([0.0, 0.0, 2.5]))
+        return Source("open", 0, mix, rates=rates, segment=2.5, cv=cv, under_way=begun, **common)
     if kind == "closed":
         session = draw(st.sampled_from([math.inf, 1.0, 3.0]))
         pause = draw(draws(times.map(lambda time: time + 0.3)))  # without a pause refusals could go round without end

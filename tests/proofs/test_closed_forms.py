@@ -190,6 +190,29 @@ def test_two_saturated_pods_share_the_cores_by_weight() -> None:
     assert engine.measures().pod_cpu_s == pytest.approx([1000.0, 3000.0], rel=1e-9)
 
 
+def test_an_infinite_server_that_begins_with_what_is_under_way_is_steady_from_the_first_moment() -> None:
+    # 3.5 on average, Poisson, at any time: M/M/infinity in its steady state.
+    program = Program(
+        nodes=(Node("node", 1.0),),
+        services=(Service("films"),),
+        operations=(Operation("film", 0, (Wait(Draw(50.0)),)),),
+        sources=(Source("clients", 0, ((0, 1.0),), rates=(0.07,), under_way=3.5),),
+        routes=("route",),
+        pods=(PodStation("pod", 0, 0),),
+    )
+    counts = []
+    for replication in range(4000):
+        engine = make_engine(program, seed=1, replication=replication)
+        seen = []
+        for time in (0.0, 20.0, 100.0):
+            engine.advance(time)
+            seen.append(engine.in_flight(0))
+        counts.append(seen)
+    found = np.array(counts)
+    assert found.mean(axis=0) == pytest.approx([3.5] * 3, abs=4 * math.sqrt(3.5 / 4000))
+    assert found.var(axis=0) == pytest.approx([3.5] * 3, rel=0.1)
+
+
 def test_arrivals_follow_a_daily_profile_hour_by_hour() -> None:
     rates = tuple(0.02 * hour for hour in range(24))
     program = Program(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 from study_runs import SHORT, report_json, short_report, study
 
+from sim.compile.traffic import under_way
 from sim.engine import make_engine
 from sim.measures import EngineMeasures
 from sim.program import Cpu, Draw, Node, Operation, PodStation, Program, Service, Source
@@ -78,11 +80,17 @@ def test_faults_and_operations_do_not_reach_the_pilots() -> None:
     assert check_warm_up(disturbed).early == ()
 
 
-def test_films_of_fifty_minutes_are_a_fifth_under_way_after_ten() -> None:
-    (film, other) = check_warm_up(study("evening-peak", "run.length=2m", "run.warmUp=10m")).streams
-    # Poisson arrivals of exponential films: 1 - exp(-10 / 50).
-    assert film.name == "jellyfin.home.example.org film"
-    assert (film.share, other.share) == (pytest.approx(0.18127, abs=1e-5), pytest.approx(0.18127, abs=1e-5))
+def test_four_films_an_hour_of_fifty_minutes_each_are_three_and_a_third_from_the_begin() -> None:
+    program = study("evening-peak", *SHORT, "traffic.2.streams.0.rate=4/h").compiled.program
+    (film,) = [source for source in program.sources if source.name == "jellyfin.home.example.org film"]
+    assert film.under_way == pytest.approx(4 * 50 / 60)
+
+
+def test_films_that_came_in_the_hour_before_midnight_are_under_way_as_far_as_they_last() -> None:
+    # One an hour between 23:00 and midnight, none else: exp(-age / 30 min) of them last, an integral of 0 to 60 min.
+    rates = [0.0] * 23 + [1 / 3600.0]
+    assert under_way(rates, 0.0, 1800.0) == pytest.approx(0.5 * (1 - math.exp(-2.0)))
+    assert under_way(rates, 1800.0, 1800.0) == pytest.approx(0.5 * (math.exp(-1.0) - math.exp(-3.0)))
 
 
 def test_the_report_states_the_rule_and_finds_a_warm_up_too_short_for_a_queue_near_its_capacity() -> None:
@@ -92,7 +100,10 @@ def test_the_report_states_the_rule_and_finds_a_warm_up_too_short_for_a_queue_ne
     prepared = study("evening-peak", *given, "objectives.routes=[]")
     content = json.loads(report_json(prepared, run(prepared, survival=False)))
     rule = {item["key"]: item["value"] for item in content["assumptions"]}
-    assert rule["warm-up"] == "5 s from an empty platform are simulated and not measured (run.warmUp)"
+    assert rule["warm-up"] == (
+        "5 s from a platform without requests are simulated and not measured (run.warmUp); "
+        "streams are under way from the begin"
+    )
     assert rule["warm-up, checked"].startswith("3 undisturbed pilots of 4 min: latency steady after ")
     (told,) = [item for item in content["findings"] if item["code"] == "SIM-WARM-UP"]
     assert told["title"] == "A warm-up of 5 s ends before the platform is steady"
