@@ -40,8 +40,8 @@ def slowest_table(evidence: Evidence, seen: Mapping[str, Seen]) -> Table:
         for item in found
     ]
     note = (
-        "Time counts where the request was deepest. Only 24 visits of a request are kept, and none that outlived it; "
-        "what is not kept counts for its caller."
+        "Time counts where the request was deepest. Only the 24 longest visits of a request are kept, and none that "
+        "outlived it; what is not kept counts for its caller."
     )
     return make_table("slowest", rows, [seen.get(item.route, "written") for item in found], note)
 

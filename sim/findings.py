@@ -15,7 +15,9 @@ from sim.headroom import QuotaHeadroom, RolloutCheck
 from sim.metrics import ContainerSizing, NodeUse, ObjectiveResult, ThresholdOutcome, bottlenecks
 from sim.overload import overloads
 from sim.placement import lose_node
+from sim.platform.log import Outage
 from sim.precision import precisions
+from sim.slowest import SlowRequest, slowest_requests
 from sim.standing import Standing
 from sim.study import Results, Study
 from sim.warm_up import WarmUp
@@ -193,7 +195,7 @@ def _judged(evidence: Evidence) -> list[Finding]:
             f"{item.route}: {item.text} does not hold, observed {item.observed}",
             f"Route {item.route}",
             evidence=_causes(evidence, item.route),
-            way_out="shorten what the causes name: a pin, a single replica, a timer; or lower the objective",
+            way_out=_way_out(evidence, item.route),
         )
         for item in evidence.objectives
         if not item.held
@@ -212,14 +214,55 @@ def _judged(evidence: Evidence) -> list[Finding]:
     return [*broken, *failed]
 
 
-def _causes(evidence: Evidence, route: str) -> tuple[str, ...]:
-    """Why the route was down in the first replication; its busiest resource when it was only slow."""
+def _outages(evidence: Evidence, route: str) -> Sequence[Outage]:
+    """When the route was down in the first replication."""
     log = evidence.results.replications[0].log.routes.get(route)
-    outages = log.outages if log is not None else ()
-    if outages:
+    return log.outages if log is not None else ()
+
+
+def _causes(evidence: Evidence, route: str) -> tuple[str, ...]:
+    """Why the route was down in the first replication; when it was only slow, where the time went."""
+    if outages := _outages(evidence, route):
         return tuple(f"down from {outage.start:.0f} s: {outage.cause}" for outage in outages[:3])
     busiest = bottlenecks(evidence.study, evidence.results.replications)[0]
-    return (f"it was never down; the busiest resource is {busiest.resource} at {busiest.utilisation:.0%}",)
+    slow = _slowest(evidence, route)
+    spent = () if slow is None else (f"its slowest request spent {_spent(slow)}",)
+    return (f"it was never down; the busiest resource is {busiest.resource} at {busiest.utilisation:.0%}", *spent)
+
+
+REMEDIES = {
+    "queue_s": ("waiting for a worker", "give the app more workers or replicas"),
+    "cpu_s": ("on CPU work", "use faster cores, or ask for less work"),
+    "core_s": ("waiting for a core", "move work to another node, or raise the CPU request of the app"),
+    "throttled_s": ("throttled by CFS", "raise the CPU limit"),
+    "disk_s": ("at the disk", "use a faster disk, or flush less often"),
+    "network_s": ("in transfers", "give the line more bandwidth, or let fewer or smaller streams hold it"),
+}
+"""Where the time of a slow request went, and what would shorten it."""
+
+
+def _slowest(evidence: Evidence, route: str) -> SlowRequest | None:
+    found = slowest_requests(evidence.study, evidence.results)
+    return next((item for item in found if item.route == route), None)
+
+
+def _parts(slow: SlowRequest) -> dict[str, float]:
+    return {"queue_s": slow.queue_s, **{name: getattr(slow.work, name) for name in REMEDIES if name != "queue_s"}}
+
+
+def _spent(slow: SlowRequest) -> str:
+    part, most = max(_parts(slow).items(), key=lambda item: item[1])
+    return f"{most:.3g} of {slow.latency_s:.3g} s {REMEDIES[part][0]} (outcome: {slow.outcome.label})"
+
+
+def _way_out(evidence: Evidence, route: str) -> str:
+    slow = _slowest(evidence, route)
+    if _outages(evidence, route) or slow is None:
+        return "shorten what the causes name: a pin, a single replica, a timer; or lower the objective"
+    part, most = max(_parts(slow).items(), key=lambda item: item[1])
+    if most < slow.latency_s / 2:
+        return "see where the time of its slowest requests went, or lower the objective"
+    return f"{REMEDIES[part][1]}; or lower the objective"
 
 
 def _happened(evidence: Evidence) -> list[Finding]:

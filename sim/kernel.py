@@ -937,19 +937,35 @@ def count_pod(I, F, pod):
 
 
 @compiled
+def place_of_hop(I, F, trace, lasted):
+    """Where a visit that lasted so long is noted: behind the others, or for the shortest of them; 0: nowhere."""
+    hops, count = trace + T_HOPS, I[trace + T_COUNT]
+    if count < MAX_HOPS:
+        I[trace + T_COUNT] = count + 1
+        return hops + HOP * count
+    place, shortest = NOTHING, lasted
+    for index in range(MAX_HOPS):
+        hop = hops + HOP * index
+        length = F[hop + HOP_ENDED] - F[hop + HOP_ARRIVED]
+        if length < shortest:
+            place, shortest = hop, length
+    return place
+
+
+@compiled
 def note_hop(I, F, visit, started):
     """Add a visit that ends now to the trace of its request."""
     trace = I[visit + V_TRACE]
-    if trace and I[trace + T_OWNER] == I[visit + V_ROOT] and I[trace + T_COUNT] < MAX_HOPS:
-        hop = trace + T_HOPS + HOP * I[trace + T_COUNT]
-        I[hop + HOP_POD] = I[I[visit + V_POD] + P_SLOT]
-        I[hop + HOP_OPERATION] = I[I[visit + V_OPERATION] + O_INDEX]
-        F[hop + HOP_ARRIVED] = F[visit + V_ARRIVED]
-        F[hop + HOP_STARTED] = started
-        F[hop + HOP_ENDED] = F[H_NOW]
-        for part in range(PARTS):
-            F[hop + HOP_CPU + part] = F[visit + V_CPU + part]
-        I[trace + T_COUNT] += 1
+    if trace and I[trace + T_OWNER] == I[visit + V_ROOT]:
+        hop = place_of_hop(I, F, trace, F[H_NOW] - F[visit + V_ARRIVED])
+        if hop:
+            I[hop + HOP_POD] = I[I[visit + V_POD] + P_SLOT]
+            I[hop + HOP_OPERATION] = I[I[visit + V_OPERATION] + O_INDEX]
+            F[hop + HOP_ARRIVED] = F[visit + V_ARRIVED]
+            F[hop + HOP_STARTED] = started
+            F[hop + HOP_ENDED] = F[H_NOW]
+            for part in range(PARTS):
+                F[hop + HOP_CPU + part] = F[visit + V_CPU + part]
 
 
 @compiled

@@ -82,7 +82,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Exemplar:
-    """One of the slowest requests of a route, with the visits that ended while it was under way: at most 24.
+    """One of the slowest requests of a route, with the 24 longest of the visits that ended while it was under way.
 
     With more than 16,384 requests under way the visits of those that come are not noted.
     """

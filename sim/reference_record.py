@@ -106,7 +106,7 @@ class Recorder:
             if not kept or latency <= kept[-1].latency:
                 return
             kept.pop()
-        hops = tuple(root.hops[:MAX_HOPS])
+        hops = tuple(root.hops)
         kept.append(Exemplar(root.series, root.arrived, latency, Outcome(status), root.attempts, hops))
         kept.sort(key=lambda one: -one.latency)
 
@@ -140,7 +140,14 @@ class Recorder:
         if not visit.root.ended:
             now = visit.engine.now
             parts = Parts(**visit.parts)
-            visit.root.hops.append(Hop(visit.pod.slot, visit.operation_index, visit.arrived, started, now, parts))
+            hop = Hop(visit.pod.slot, visit.operation_index, visit.arrived, started, now, parts)
+            hops = visit.root.hops
+            if len(hops) < MAX_HOPS:
+                hops.append(hop)
+            else:
+                shortest = min(range(MAX_HOPS), key=lambda index: hops[index].ended - hops[index].arrived)
+                if hops[shortest].ended - hops[shortest].arrived < now - visit.arrived:
+                    hops[shortest] = hop
 
     def throttled(self, pod: Pod, now: float, duration: float) -> None:
         """The pod is throttled from now on."""

@@ -83,3 +83,14 @@ def test_the_graph_of_the_reference_platform_tells_shared_claims_single_points_a
     assert ("GRAPH-SHARED-CLAIM", "PersistentVolumeClaim utils/nextcloud-data") in subjects
     assert ("GRAPH-SPOF", "Deployment infra/auth") in subjects
     assert ("GRAPH-UNKNOWN-KIND", "upgrade.cattle.io/Plan") in subjects
+
+
+def test_an_objective_that_a_full_line_breaks_names_the_transfers_and_asks_for_bandwidth() -> None:
+    prepared = study("baseline-day", *SHORT, "network.uplink=1Mbit/s", 'traffic=[{"route": "photos.*", "rate": "5/s"}]')
+    found = json.loads(report_json(prepared, run(prepared, survival=False)))["findings"]
+    told = [item for item in found if item["code"] == "OBJECTIVE-BROKEN" and "photos" in item["title"]]
+    assert told
+    for item in told:
+        assert "the busiest resource is home uplink" in item["evidence"][0]
+        assert " s in transfers (outcome: " in item["evidence"][1]
+        assert item["way_out"].startswith("give the line more bandwidth")
