@@ -283,6 +283,9 @@ def _map(call: Callable[[Study, int], Any], study: Study, indices: Sequence[int]
     # compiles for itself: that takes a second and needs nothing that cannot be sent to another process.
     given = (study.loaded, study.platform, study.graph)
     others = set(active_children())
+    if study.scenario.spec.run.engine != "reference":
+        import sim.compiled  # noqa: F401  (compiled here, once; the workers find it in the cache)
+
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_adopt, initargs=given) as pool:
         try:
             with _interrupts_held_back():
