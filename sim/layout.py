@@ -179,9 +179,9 @@ POD_UP, POD_DRAINING, POD_DEAD, POD_BLACKHOLE = numbers(4)
     R_MAIN_GROUP,  # @ the background load of a machine, the transfers of a line
     R_SLICED,  # active groups that are in a slice
     R_BURSTABLE,  # f weight of all burstable pods that run
-    R_LEVELS,  # f what a group gets per weight, by slice
-    _,
-    __,
+    R_LEVELS,  # f what a group gets per weight: alone, and in each of the two slices
+    _R_LEVEL_BURSTABLE,
+    _R_LEVEL_BEST_EFFORT,
     RESOURCE,
 ) = numbers(23)
 
