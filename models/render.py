@@ -162,7 +162,7 @@ def _build_roots(
 
 def _failed(root: str, problem: Problem) -> Missing:
     origin = Origin(problem.where.file or root, problem.where.line)
-    return Missing("file", root, origin, problem.what, "everything below this folder")
+    return Missing("file", root, origin, problem.what, "everything below this folder", broken=True)
 
 
 def _run_kustomize(root: Path, repository: Path) -> Rendered:
@@ -205,13 +205,15 @@ def _plain_folder(folder: Path, repository: Path) -> Rendered:
             try:
                 found = objects_of(read_documents(file, display=display), display)
             except InputError as error:
-                first = error.problems[0]
-                missing.append(
-                    Missing("file", display, Origin(display, first.where.line), first.what, "whatever it declares")
-                )
+                missing.append(unreadable(display, error.problems[0]))
                 continue
             objects.extend(found.objects)
     return Rendered(tuple(objects), tuple(missing), (display_path(folder, repository),))
+
+
+def unreadable(file: str, problem: Problem) -> Missing:
+    """A file that is there and cannot be read as manifests."""
+    return Missing("file", file, Origin(file, problem.where.line), problem.what, "whatever it declares", broken=True)
 
 
 def objects_of(documents: Sequence[Document], root: str) -> Rendered:

@@ -324,7 +324,7 @@ def _not_covered(study: Study) -> Iterable[str]:
     missing = study.platform.rendered.missing
     if missing:
         modelled = sum(entry.modelled for entry in missing)
-        yield f"{len(missing) - modelled} charts, remote files or plugins could not be had: what they run is not here."
+        yield f"{len(missing) - modelled} charts, files or plugins could not be had: what they run is not here."
         yield f"{modelled} charts are modelled from the catalogue: only their workloads, services and claims."
     if study.platform.unknown_kinds:
         listed = ", ".join(f"{count} {kind}" for kind, count in study.platform.unknown_kinds.items())

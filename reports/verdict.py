@@ -101,7 +101,7 @@ def _partial(evidence: Evidence) -> list[str]:
     if not missing:
         return []
     modelled = sum(entry.modelled for entry in missing)
-    what = f"{len(missing)} charts, remote files or plugins could not be had"
+    what = f"{len(missing)} charts, files or plugins could not be had"
     rest = f"{modelled} of them are modelled from the chart catalogue; what the others hide is in no number"
     return [f"This is a partial view: {what}. {rest}."]
 
