@@ -11,6 +11,7 @@ from sim.findings import Evidence
 from sim.growth import Trial, largest_fit
 from sim.metrics import RouteMetrics
 from sim.placement import PlacedPod
+from sim.study import traffic_for_nothing
 
 HAPPENED = ("SIM-ROLLOUT-STUCK", "SIM-NODE-MEMORY", "SIM-OOM", "SIM-OVERLOAD", "SIM-REFUSED")
 """Codes of what went wrong in the run itself, the worst first: with one of them no headline says that all is well."""
@@ -30,6 +31,7 @@ def verdict_of(evidence: Evidence, metrics: Sequence[RouteMetrics], found: Seque
     sentences = (
         *_partial(evidence),
         *_fits(evidence),
+        *_idle(evidence),
         *_incident(evidence, metrics),
         *_refused(evidence),
         *_survival(evidence),
@@ -104,6 +106,11 @@ def _partial(evidence: Evidence) -> list[str]:
     what = f"{len(missing)} charts, files or plugins could not be had"
     rest = f"{modelled} of them are modelled from the chart catalogue; what the others hide is in no number"
     return [f"This is a partial view: {what}. {rest}."]
+
+
+def _idle(evidence: Evidence) -> list[str]:
+    lost = traffic_for_nothing(evidence.study.scenario, evidence.study.routes)
+    return [f"The tree shows no route for the traffic {', '.join(map(repr, lost))}: nothing was sent."] if lost else []
 
 
 def _must_survive(evidence: Evidence) -> bool:
