@@ -115,6 +115,24 @@ def discover_roots(folder: Path) -> tuple[Path, ...]:
     return tuple(directory for directory in sorted(found) if directory not in used and not _is_component(directory))
 
 
+def root_that_reads(repository: Path, file: Path) -> Path | None:
+    """The first Kustomize root of the repository that reads the file, through other kustomizations or directly."""
+    wanted = file.resolve()
+    for root in discover_roots(repository):
+        ahead, seen = [root.resolve()], set[Path]()
+        while ahead:
+            folder = ahead.pop()
+            kustomization = kustomization_file(folder)
+            if folder in seen or kustomization is None:
+                continue
+            seen.add(folder)
+            below = [(folder / item).resolve() for item in _references(kustomization) if "://" not in item]
+            if wanted in below:
+                return root
+            ahead += below
+    return None
+
+
 def kustomization_file(folder: Path) -> Path | None:
     """The kustomization file of a folder, or None."""
     return next((folder / name for name in KUSTOMIZATION_FILES if (folder / name).is_file()), None)

@@ -16,6 +16,12 @@ from sim.study import traffic_for_nothing
 HAPPENED = ("SIM-ROLLOUT-STUCK", "SIM-NODE-MEMORY", "SIM-OOM", "SIM-OVERLOAD", "SIM-REFUSED")
 """Codes of what went wrong in the run itself, the worst first: with one of them no headline says that all is well."""
 
+_CLASS_WORDS = {
+    "unbound immediate PersistentVolumeClaims": "STORAGECLASS-MISSING",
+    "no PriorityClass": "PRIORITYCLASS-MISSING",
+}
+"""What a waiting pod is told, and the code that says which class it lacks."""
+
 LASTING_S = 3600.0
 """A route that serves only a share, or without something, for so long after the loss of a node is told."""
 
@@ -31,6 +37,7 @@ def verdict_of(evidence: Evidence, metrics: Sequence[RouteMetrics], found: Seque
     sentences = (
         *_partial(evidence),
         *_fits(evidence),
+        *_way_out(evidence, found),
         *_idle(evidence),
         *_incident(evidence, metrics),
         *_refused(evidence),
@@ -38,7 +45,7 @@ def verdict_of(evidence: Evidence, metrics: Sequence[RouteMetrics], found: Seque
         *_quota_words(evidence),
         *_growth_words(evidence.growth),
     )
-    if headline := _failure(evidence):
+    if headline := _failure(evidence, found):
         return Verdict("fail", headline, sentences)
     if headline := _trouble(evidence, found):
         return Verdict("warn", f"It runs, but {headline}", sentences)
@@ -51,14 +58,17 @@ def verdict_of(evidence: Evidence, metrics: Sequence[RouteMetrics], found: Seque
     return Verdict("pass", headline, sentences)
 
 
-def _failure(evidence: Evidence) -> str:
+def _failure(evidence: Evidence, found: Sequence[Finding]) -> str:
     """What does not hold, the worst of it; "" when all does."""
     waiting = evidence.study.placement.waiting
     if waiting:
         counted = f"{len(waiting)} of {counted_of(len(evidence.study.placement.pods), 'pod')} find no place"
         # A claim that binds nowhere or a label that no node has is no lack of room: say what it is instead.
         crowded = any("Insufficient" in pod.message or "Too many pods" in pod.message for pod in waiting)
-        return f"It does not fit: {counted}" if crowded else f"{counted}: {_usual_reason(waiting)}"
+        if crowded:
+            return f"It does not fit: {counted}"
+        absent = _absent_class(evidence, found)
+        return f"{counted}: {absent.title.partition(': ')[0] if absent is not None else _usual_reason(waiting)}"
     broken = [item for item in evidence.objectives if not item.held]
     if broken:
         worst = min(broken, key=lambda item: item.slack)
@@ -85,6 +95,18 @@ def _trouble(evidence: Evidence, found: Sequence[Finding]) -> str:
         return f"a rollout of {stuck.workload} would never finish"
     refused = next((item for item in evidence.quotas if "refused" in item.verdict), None)
     return f"quota {refused.namespace}/{refused.quota} refuses pods" if refused is not None else ""
+
+
+def _absent_class(evidence: Evidence, found: Sequence[Finding]) -> Finding | None:
+    """The finding about a class that is not there, when that is why most of the waiting pods wait."""
+    reason = _usual_reason(evidence.study.placement.waiting) if evidence.study.placement.waiting else ""
+    code = next((code for words, code in _CLASS_WORDS.items() if words in reason), "")
+    return next((item for item in found if item.code == code), None)
+
+
+def _way_out(evidence: Evidence, found: Sequence[Finding]) -> list[str]:
+    absent = _absent_class(evidence, found)
+    return [f"The way out: {absent.way_out}."] if absent is not None else []
 
 
 def _usual_reason(waiting: Sequence[PlacedPod]) -> str:

@@ -64,6 +64,8 @@ REFUSALS = frozenset(
 """Codes that say: the API server refuses the pods of the subject."""
 WAITING = frozenset({"POD-PENDING", "NODE-SELECTOR-UNMATCHED", "TAINT-UNTOLERATED", "REQUEST-TOO-LARGE"})
 """Codes that say: the pods of the subject find no node."""
+ABSENT = frozenset({"STORAGECLASS-MISSING", "STORAGECLASS-NO-DEFAULT", "PRIORITYCLASS-MISSING"})
+"""Codes that say: an object of the cluster that pods need is not there."""
 OTHER_CODES: Mapping[str, str] = {
     **GRAPH_CODES,
     "FILE-BROKEN": "a file of the tree cannot be read: nothing that it declares is applied",
@@ -93,6 +95,13 @@ def run_checks(standing: Standing) -> list[Finding]:
     graph = [item for item in look.graph_findings if (item.code, item.subject) not in told]
     found += [tempered(look, item) for item in graph if not made_at_run_time(look, item)]
     found += [_broken(item) for item in standing.platform.rendered.missing if item.broken]
+    return sorted(found, key=lambda item: item.sort_key)
+
+
+def absent_classes(standing: Standing) -> list[Finding]:
+    """Only what the rules say about storage and priority classes that are not there, worst first."""
+    look = Look(standing)
+    found = [item for check in all_checks() if check.code in ABSENT for item in check.findings(look)]
     return sorted(found, key=lambda item: item.sort_key)
 
 
