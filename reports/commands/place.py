@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -201,9 +201,9 @@ def _print_namespaces(rows: Sequence[dict[str, Any]], console: Console) -> None:
             f"{row['namespace']} {MARKS.get(row['seen'], '')}".strip(),
             str(row["pods"]),
             format_millicores(row["cpu_requests_m"]),
-            format_millicores(row["cpu_limits_m"]),
+            _stated(row["cpu_limits_m"], format_millicores),
             format_bytes(row["memory_requests_b"]),
-            format_bytes(row["memory_limits_b"]),
+            _stated(row["memory_limits_b"], format_bytes),
         )
     console.print(table)
 
@@ -230,6 +230,11 @@ def _why(item: dict[str, Any]) -> str:
 
 def _pods(items: Sequence[Any]) -> str:
     return "1 pod" if len(items) == 1 else f"{len(items)} pods"
+
+
+def _stated(amount: int | None, show: Callable[[int], str]) -> str:
+    """An amount, or a dash where nobody stated one."""
+    return "-" if amount is None else show(amount)
 
 
 def _share(part: int, whole: int) -> str:
