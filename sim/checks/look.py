@@ -146,19 +146,27 @@ class Look:
 
     def read_as_well(self, place: str, what: str) -> str:
         """The way out when the repository declares an object of the cluster in another tree, at ``place``."""
+        file = place.rpartition(":")[0]
+        if file not in self._trees:
+            self._trees[file] = self._tree_of(file)
         return (
-            f"read {self._tree_of(place)} as well (a second path of check and place, a second --tree of run, or "
+            f"read {self._trees[file]} as well (a second path of check and place, a second --tree of run, or "
             f"trees: of a scenario), or make sure that the cluster has {what}"
         )
 
-    def _tree_of(self, place: str) -> str:
-        """The Kustomize root that reads a ``file:line`` of :meth:`declared_elsewhere`; the file when none does."""
-        name = place.rpartition(":")[0]
+    @cached_property
+    def _trees(self) -> dict[str, str]:
+        """What :meth:`_tree_of` said of each file: it reads every kustomization of the repository."""
+        return {}
+
+    def _tree_of(self, file: str) -> str:
+        """The Kustomize root that reads a file of the repository; the file when none does but those that were read."""
         for base in map(Path, self.platform.rendered.lines.bases):
-            if (base / name).is_file():
-                root = root_that_reads(base, base / name)
-                return display_path(root, base.resolve()) if root is not None else name
-        return name
+            root = root_that_reads(base, base / file) if (base / file).is_file() else None
+            name = display_path(root, base.resolve()) if root is not None else ""
+            if name and name not in self.platform.rendered.roots:
+                return name
+        return file
 
     @cached_property
     def _elsewhere(self) -> Mapping[tuple[str, str], str]:
