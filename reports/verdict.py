@@ -68,7 +68,8 @@ def _failure(evidence: Evidence, found: Sequence[Finding]) -> str:
         if crowded:
             return f"It does not fit: {counted}"
         absent = _absent_class(evidence, found)
-        return f"{counted}: {absent.title.partition(': ')[0] if absent is not None else _usual_reason(waiting)}"
+        claimed = absent is not None and absent.code == "STORAGECLASS-MISSING"
+        return f"{counted}: {absent.title.partition(': ')[0] if absent and claimed else _usual_reason(waiting)}"
     broken = [item for item in evidence.objectives if not item.held]
     if broken:
         worst = min(broken, key=lambda item: item.slack)

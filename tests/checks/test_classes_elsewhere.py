@@ -103,6 +103,22 @@ def test_run_and_place_of_one_overlay_say_which_other_tree_brings_the_class(
     assert "2 pods placed, 0 not" in capsys.readouterr().out
 
 
+def test_run_of_one_overlay_says_which_other_tree_brings_the_priority_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository_with_a_class_in_its_infra(tmp_path)
+    gold = "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata:\n  name: gold\nvalue: 1000\n"
+    (tmp_path / "base/classes/class.yaml").write_text(gold, encoding="utf-8")
+    text = APP.replace("volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", "priorityClassName: gold")
+    (tmp_path / "overlays/apps/all.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "part.yaml").write_text(PART, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    main(["run", "part.yaml", "-o", "out", "-n", "1"])
+    verdict = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["verdict"]
+    assert verdict["headline"].endswith("no PriorityClass with name gold was found")
+    assert [text for text in verdict["sentences"] if text.startswith("The way out: read overlays/infra as well (")]
+
+
 def test_place_knows_the_storage_class_that_k3s_brings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = CLAIM.replace("fast", "local-path") + APP
     (tmp_path / "all.yaml").write_text(text, encoding="utf-8")
