@@ -167,7 +167,7 @@ class Missing:
     ``kind``: ``chart``, ``remote``, ``plugin``, ``repository``, ``generator`` or ``file``.
     ``modelled`` is true when the chart catalogue stands in for it. For a chart: its ``release``, the ``namespace``
     asked for ("" when the kustomization decides) and the merged ``values``, in which hosts are looked for and which
-    nobody prints.
+    nobody prints. ``broken``: it is there, and whoever applies the tree cannot read it either.
     """
 
     kind: str
@@ -179,6 +179,7 @@ class Missing:
     release: str = field(default="", compare=False)
     namespace: str = field(default="", compare=False)
     values: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    broken: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,11 @@ class Rendered:
     def complete(self) -> bool:
         """Whether nothing had to be left out or modelled."""
         return not self.missing
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """The names of what is there and cannot be read."""
+        return frozenset(item.what for item in self.missing if item.broken)
 
     def __add__(self, other: Rendered) -> Rendered:
         return Rendered(

@@ -115,6 +115,24 @@ def discover_roots(folder: Path) -> tuple[Path, ...]:
     return tuple(directory for directory in sorted(found) if directory not in used and not _is_component(directory))
 
 
+def root_that_reads(repository: Path, file: Path) -> Path | None:
+    """The first Kustomize root of the repository that reads the file, through other kustomizations or directly."""
+    wanted = file.resolve()
+    for root in discover_roots(repository):
+        ahead, seen = [root.resolve()], set[Path]()
+        while ahead:
+            folder = ahead.pop()
+            kustomization = kustomization_file(folder)
+            if folder in seen or kustomization is None:
+                continue
+            seen.add(folder)
+            below = [(folder / item).resolve() for item in _references(kustomization) if "://" not in item]
+            if wanted in below:
+                return root
+            ahead += below
+    return None
+
+
 def kustomization_file(folder: Path) -> Path | None:
     """The kustomization file of a folder, or None."""
     return next((folder / name for name in KUSTOMIZATION_FILES if (folder / name).is_file()), None)
@@ -162,7 +180,7 @@ def _build_roots(
 
 def _failed(root: str, problem: Problem) -> Missing:
     origin = Origin(problem.where.file or root, problem.where.line)
-    return Missing("file", root, origin, problem.what, "everything below this folder")
+    return Missing("file", root, origin, problem.what, "everything below this folder", broken=True)
 
 
 def _run_kustomize(root: Path, repository: Path) -> Rendered:
@@ -205,13 +223,15 @@ def _plain_folder(folder: Path, repository: Path) -> Rendered:
             try:
                 found = objects_of(read_documents(file, display=display), display)
             except InputError as error:
-                first = error.problems[0]
-                missing.append(
-                    Missing("file", display, Origin(display, first.where.line), first.what, "whatever it declares")
-                )
+                missing.append(unreadable(display, error.problems[0]))
                 continue
             objects.extend(found.objects)
     return Rendered(tuple(objects), tuple(missing), (display_path(folder, repository),))
+
+
+def unreadable(file: str, problem: Problem) -> Missing:
+    """A file that is there and cannot be read as manifests."""
+    return Missing("file", file, Origin(file, problem.where.line), problem.what, "whatever it declares", broken=True)
 
 
 def objects_of(documents: Sequence[Document], root: str) -> Rendered:

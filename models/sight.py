@@ -99,7 +99,7 @@ class Hidden:
     """What is in no number: a lower bound.
 
     charts: releases that are neither rendered nor modelled. workloads: what these run at the least. modelled: releases
-    that the catalogue stands in for, which may run more. others: remote files, plugins and the like, of which nobody
+    that the catalogue stands in for, which may run more. others: files, plugins and the like, of which nobody
     can say how many objects they hold.
     """
 
@@ -124,7 +124,7 @@ class Hidden:
             parts.append(what)
         if self.others:
             verb = "was" if self.others == 1 else "were"
-            parts.append(f"{_count(self.others, 'remote file or plugin', 'remote files or plugins')} {verb} not read")
+            parts.append(f"{_count(self.others, 'file or plugin', 'files or plugins')} {verb} not read")
         return "; ".join(parts) + "." if parts else ""
 
 

@@ -40,7 +40,7 @@ from sim.metrics import (
     threshold_results,
 )
 from sim.platform.routes import unseen_routes
-from sim.study import Results, Study
+from sim.study import Results, Study, traffic_for_nothing
 from sim.warm_up import check_warm_up
 
 MANY_EVENTS = 400
@@ -324,11 +324,14 @@ def _not_covered(study: Study) -> Iterable[str]:
     missing = study.platform.rendered.missing
     if missing:
         modelled = sum(entry.modelled for entry in missing)
-        yield f"{len(missing) - modelled} charts, remote files or plugins could not be had: what they run is not here."
+        yield f"{len(missing) - modelled} charts, files or plugins could not be had: what they run is not here."
         yield f"{modelled} charts are modelled from the catalogue: only their workloads, services and claims."
     if study.platform.unknown_kinds:
         listed = ", ".join(f"{count} {kind}" for kind, count in study.platform.unknown_kinds.items())
         yield f"Objects whose meaning is not modelled: {listed}."
+    if lost := traffic_for_nothing(study.scenario, study.routes):
+        listed = ", ".join(repr(pattern) for pattern in lost)
+        yield f"Traffic for {listed}: the tree shows no route, so nothing was sent and nothing is known of requests."
     idle = [route.id for route in study.routes if route.id not in study.compiled.program.routes]
     if idle:
         yield f"Routes without traffic in this scenario: {', '.join(idle)}."

@@ -167,11 +167,16 @@ def run(
     chosen: Annotated[list[str] | None, typer.Option("--scenario", help="apply a named scenario of the file")] = None,
     tree: Annotated[list[Path] | None, typer.Option(help="run it on this tree instead")] = None,
     workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
-    show_resolved: Annotated[bool, typer.Option(help="print what would run, and stop")] = False,
-    report_only: Annotated[bool, typer.Option(help="exit with 0 even when a threshold failed")] = False,
-    resume: Annotated[
-        bool, typer.Option(help="go on from the replications that a killed run of the same scenario finished")
-    ] = True,
+    show_resolved: Annotated[bool, typer.Option("--show-resolved", help="print what would run, and stop")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="exit with 0 even when a threshold failed")
+    ] = False,
+    no_resume: Annotated[
+        bool,
+        typer.Option(
+            "--no-resume", help="start anew instead of going on from what a killed run of the same scenario finished"
+        ),
+    ] = False,
     accepted: AcceptedOption = None,
     fetch: FetchOption = False,
     root: RootOption = None,
@@ -192,7 +197,7 @@ def run(
         workers=workers,
         command=_command_line(scenario, changes, root),
         fetch=fetch,
-        resume=resume,
+        resume=not no_resume,
         root=root,
         accepted_file=accepted,
     )
@@ -204,9 +209,13 @@ def run(
 def render(
     paths: Annotated[list[Path], typer.Argument(help="Kustomize roots, folders or files; - is standard input")],
     output_format: Annotated[RenderFormat, typer.Option("--format", help="output format")] = RenderFormat.yaml,
-    origin: Annotated[bool, typer.Option(help="add the file and line of every object")] = False,
-    show_secrets: Annotated[bool, typer.Option(help="print Secret values instead of dropping them")] = False,
-    require_complete: Annotated[bool, typer.Option(help="exit with 3 when something could not be had")] = False,
+    origin: Annotated[bool, typer.Option("--origin", help="add the file and line of every object")] = False,
+    show_secrets: Annotated[
+        bool, typer.Option("--show-secrets", help="print Secret values instead of dropping them")
+    ] = False,
+    require_complete: Annotated[
+        bool, typer.Option("--require-complete", help="exit with 3 when something could not be had")
+    ] = False,
     renderer: RendererOption = TreeRenderer.builtin,
     expand: Annotated[
         bool, typer.Option("--expand", help="model charts that cannot be had; follow Argo CD and Flux")
@@ -287,7 +296,7 @@ def check(
     accepted: AcceptedOption = None,
     only: Annotated[list[str] | None, typer.Option(help="only the rules with these codes")] = None,
     fail_on: Annotated[FailOn, typer.Option(help="exit with 99 from this severity on")] = FailOn.error,
-    report_only: Annotated[bool, typer.Option(help="exit with 0 whatever is found")] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="exit with 0 whatever is found")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="list the rules and stop")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     fetch: FetchOption = False,
@@ -333,7 +342,7 @@ def quota(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="folder for the Kustomize component; default: print it")
     ] = None,
-    report_only: Annotated[bool, typer.Option(help="exit with 0 whatever is refused")] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="exit with 0 whatever is refused")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     seed: Annotated[int, typer.Option(help="seed for ties between nodes")] = 1,
     fetch: FetchOption = False,
@@ -426,7 +435,7 @@ def diff(
         DiffFailOn,
         typer.Option(help="exit with 99 for: what the head brings (new-...), all that holds in it, or any change"),
     ] = DiffFailOn.new_error,
-    report_only: Annotated[bool, typer.Option(help="exit with 0 whatever the verdict is")] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="exit with 0 whatever the verdict is")] = False,
     seed: Annotated[int, typer.Option(help="seed of both sides")] = 1,
     workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
     repository: Annotated[

@@ -290,7 +290,7 @@ class Bar:
     label: str
     capacity: float | None
     requests: float
-    limits: float
+    limits: float | None
     used: float | None
     low: float | None
     high: float | None
@@ -307,11 +307,11 @@ def node_bars(table: Table) -> str:
         used = cells["cpu_used"] if isinstance(cells["cpu_used"], Estimate) else None
         label = str(cells["node"])
         peak = None if cells["cpu_peak"] is None else _number(cells["cpu_peak"]) * whole
-        requests, limits = _number(cells["cpu_requests_m"]), _number(cells["cpu_limits_m"])
+        requests, limits = _number(cells["cpu_requests_m"]), _stated(cells["cpu_limits_m"])
         mean = used.mean * whole if used else None
         low, high = (_low(used) * whole, _high(used) * whole) if used else (None, None)
         cpu.append(Bar(label, whole, requests, limits, mean, low, high, peak))
-        requests, limits = _number(cells["memory_requests_b"]), _number(cells["memory_limits_b"])
+        requests, limits = _number(cells["memory_requests_b"]), _stated(cells["memory_limits_b"])
         peak = None if cells["memory_peak_b"] is None else _number(cells["memory_peak_b"])
         memory.append(Bar(label, _number(cells["memory_allocatable_b"]), requests, limits, None, None, None, peak))
     return _bars_pair(cpu, memory, shared=False)
@@ -324,17 +324,21 @@ def namespace_bars(table: Table) -> str:
     for row in table.rows:
         cells = dict(zip(keys, row, strict=True))
         label = str(cells["namespace"])
-        used = None if cells["cpu_used_m"] is None else _number(cells["cpu_used_m"])
-        peak = None if cells["memory_peak_b"] is None else _number(cells["memory_peak_b"])
-        requests, limits = _number(cells["cpu_requests_m"]), _number(cells["cpu_limits_m"])
+        used, peak = _stated(cells["cpu_used_m"]), _stated(cells["memory_peak_b"])
+        requests, limits = _number(cells["cpu_requests_m"]), _stated(cells["cpu_limits_m"])
         cpu.append(Bar(label, None, requests, limits, used, None, None, None))
-        requests, limits = _number(cells["memory_requests_b"]), _number(cells["memory_limits_b"])
+        requests, limits = _number(cells["memory_requests_b"]), _stated(cells["memory_limits_b"])
         memory.append(Bar(label, None, requests, limits, None, None, None, peak))
     return _bars_pair(cpu, memory, shared=True)
 
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _stated(value: object) -> float | None:
+    """A number, or None where it is unset or unknown."""
+    return None if value is None else _number(value)
 
 
 def _bars_pair(cpu: Sequence[Bar], memory: Sequence[Bar], shared: bool) -> str:
@@ -351,7 +355,7 @@ def _bars_pair(cpu: Sequence[Bar], memory: Sequence[Bar], shared: bool) -> str:
 
 
 def _bars(heading: str, bars: Sequence[Bar], unit: str, shared: bool) -> str:
-    common = max((max(bar.requests, bar.limits, bar.used or 0, bar.peak or 0) for bar in bars), default=0) or 1.0
+    common = max((max(bar.requests, bar.limits or 0, bar.used or 0, bar.peak or 0) for bar in bars), default=0) or 1.0
     rows = "".join(_bar(bar, common if shared else _extent(bar), unit) for bar in bars)
     return f'<figure class="chart bars"><figcaption>{heading}</figcaption>{rows}</figure>'
 
@@ -389,6 +393,8 @@ def _bar(bar: Bar, extent: float, unit: str) -> str:
         at = percent(min(1.0, bar.limits / extent))
         parts.append(f'<line class="b-limits" x1="{at}" x2="{at}" y1="0" y2="20"/>')
         words.append(f"limits {show(bar.limits)}{' (beyond the bar)' if beyond else ''}")
+    elif bar.limits is None:
+        words.append("no limits")
     sentence = ", ".join(words)
     label = text(f"{bar.label}: {sentence}")
     picture = f'<svg class="bar" role="img" aria-label="{label}">{title(sentence)}{"".join(parts)}</svg>'

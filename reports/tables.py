@@ -100,7 +100,9 @@ def _nodes(evidence: Evidence, sight: Sight) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for room in evidence.study.placement.node_rooms():
         node, use = evidence.study.cluster.node(room.node), uses[room.node]
-        seen.append(_sum_of(_workloads_seen(sight, [pod.workload for pod in pods if pod.node == room.node])))
+        own = [pod.workload for pod in pods if pod.node == room.node]
+        known = not own or any(workload in evidence.study.demands for workload in own)
+        seen.append(_sum_of(_workloads_seen(sight, own)))
         rows.append(
             (
                 room.node,
@@ -115,7 +117,7 @@ def _nodes(evidence: Evidence, sight: Sight) -> Table:
                 room.memory_allocatable_b,
                 room.memory_requests_b,
                 room.memory_limits_b,
-                round(use.memory_peak_b),
+                round(use.memory_peak_b) if known else None,
                 round(use.watts, 1),
             )
         )
@@ -133,6 +135,8 @@ def _namespaces(evidence: Evidence, sight: Sight) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for space in study.placement.namespace_uses():
         pods = [pod for pod in study.placement.pods if pod.namespace == space.namespace and pod.workload in uses]
+        # What has no app profile (the distribution's own pods) is not simulated: its use is unknown, not zero.
+        known = any(pod.namespace == space.namespace and pod.workload in study.demands for pod in study.placement.pods)
         storage = sum(
             parse_quantity(claim.get("spec", "resources", "requests", "storage", default="0")).value()
             for claim in study.platform.claims
@@ -144,10 +148,10 @@ def _namespaces(evidence: Evidence, sight: Sight) -> Table:
                 space.pods,
                 space.cpu_requests_m,
                 space.cpu_limits_m,
-                round(sum(uses[pod.workload].cpu_mean for pod in pods) * 1000),
+                round(sum(uses[pod.workload].cpu_mean for pod in pods) * 1000) if known else None,
                 space.memory_requests_b,
                 space.memory_limits_b,
-                round(sum(uses[pod.workload].memory_peak_b for pod in pods)),
+                round(sum(uses[pod.workload].memory_peak_b for pod in pods)) if known else None,
                 storage,
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
@@ -33,6 +34,13 @@ FINDINGS, ROUTES = 6, 14
 _STATUS = {"pass": ("PASS", "bold green"), "warn": ("AT RISK", "bold yellow"), "fail": ("FAIL", "bold red")}
 _SEVERITY = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _ROUTE_COLUMNS = ("route", "availability", "outage_s", "p95_s", "failed")
+
+
+_LEFT = (0, 0, 0, 2)
+_GAP, _MARGIN = 2, 2
+"""Blanks between two columns, and those that the box has at its ends."""
+_PART = re.compile(r"[^./ ]*[./ ]|[^./ ]+")
+"""What of a route name stays together."""
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -95,24 +103,51 @@ def _print_accepted(report: Report, console: Console) -> None:
 
 def _print_routes(table: Table, console: Console) -> None:
     places = [position for name in _ROUTE_COLUMNS for position, column in enumerate(table.shown) if column.name == name]
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
-    for position in places:
-        column = table.shown[position]
-        grid.add_column(column.title, justify="right" if column.type in NUMERIC else "left", overflow="fold")
     listed = list(islice(table.marked_rows(), ROUTES))
     notes = estimate_notes([row[position] for position in places] for _, row in listed)
+    names, figures = [], []
     for seen, row in listed:
-        cells = [_cell_text(row[position], table.shown[position], notes) for position in places]
-        cells[0] = Text.assemble(cells[0], f" {MARKS[seen]}") if seen in MARKS else cells[0]
-        grid.add_row(*cells)
+        name, *others = (_cell_text(row[position], table.shown[position], notes) for position in places)
+        names.append(Text.assemble(name, f" {MARKS[seen]}") if seen in MARKS else name)
+        figures.append(others)
     _head(console, "Routes")
-    console.print(Padding(grid, (0, 0, 0, 2)))
+    console.print(Padding(_route_grid([table.shown[position] for position in places], names, figures, console), _LEFT))
     if len(table.rows) > ROUTES:
         console.print(Padding(Text(f"and {len(table.rows) - ROUTES} more in the report", style="dim"), (0, 0, 0, 2)))
     marked = (f"{superscript(number)} {note}" for note, number in notes.items())
     for line in (*marked, *_few_samples(table, places), *table.legend, table.hidden):
         if line:
             console.print(Padding(Text(printable(line), style="dim"), (0, 0, 0, 2)))
+
+
+def _route_grid(
+    columns: Sequence[Column], names: Sequence[Text], figures: Sequence[Sequence[Text]], console: Console
+) -> Grid:
+    """The table of routes. Where it is too wide names go on in a second line, after a dot or a slash, and figures stay
+    whole; only a screen that is too narrow for that folds cells anywhere."""
+    widths = [
+        max(len(column.title), *(len(line) for row in figures for line in row[index].plain.split("\n")))
+        for index, column in enumerate(columns[1:])
+    ]
+    room = console.width - _LEFT[3] - sum(width + _GAP for width in widths) - _MARGIN
+    roomy = room >= max(len(part) for name in names for part in _PART.findall(name.plain))
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        numeric = column.type in NUMERIC
+        grid.add_column(column.title, justify="right" if numeric else "left", overflow="fold", no_wrap=roomy)
+    for name, row in zip(names, figures, strict=True):
+        grid.add_row(_in_lines(name, room) if roomy else name, *row)
+    return grid
+
+
+def _in_lines(name: Text, width: int) -> Text:
+    """A name in lines of at most ``width``, broken after dots, slashes and blanks."""
+    lines, at, start = [0], 0, 0
+    for part in _PART.findall(name.plain):
+        if at + len(part) - start > width and at > start:
+            lines.append(start := at)
+        at += len(part)
+    return Text("\n").join(name.divide(lines[1:]))
 
 
 def _few_samples(table: Table, places: Sequence[int]) -> list[str]:

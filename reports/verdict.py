@@ -11,9 +11,16 @@ from sim.findings import Evidence
 from sim.growth import Trial, largest_fit
 from sim.metrics import RouteMetrics
 from sim.placement import PlacedPod
+from sim.study import traffic_for_nothing
 
 HAPPENED = ("SIM-ROLLOUT-STUCK", "SIM-NODE-MEMORY", "SIM-OOM", "SIM-OVERLOAD", "SIM-REFUSED")
 """Codes of what went wrong in the run itself, the worst first: with one of them no headline says that all is well."""
+
+_CLASS_WORDS = {
+    "unbound immediate PersistentVolumeClaims": "STORAGECLASS-MISSING",
+    "no PriorityClass": "PRIORITYCLASS-MISSING",
+}
+"""What a waiting pod is told, and the code that says which class it lacks."""
 
 LASTING_S = 3600.0
 """A route that serves only a share, or without something, for so long after the loss of a node is told."""
@@ -30,13 +37,15 @@ def verdict_of(evidence: Evidence, metrics: Sequence[RouteMetrics], found: Seque
     sentences = (
         *_partial(evidence),
         *_fits(evidence),
+        *_way_out(evidence, found),
+        *_idle(evidence),
         *_incident(evidence, metrics),
         *_refused(evidence),
         *_survival(evidence),
         *_quota_words(evidence),
         *_growth_words(evidence.growth),
     )
-    if headline := _failure(evidence):
+    if headline := _failure(evidence, found):
         return Verdict("fail", headline, sentences)
     if headline := _trouble(evidence, found):
         return Verdict("warn", f"It runs, but {headline}", sentences)
@@ -49,14 +58,18 @@ def verdict_of(evidence: Evidence, metrics: Sequence[RouteMetrics], found: Seque
     return Verdict("pass", headline, sentences)
 
 
-def _failure(evidence: Evidence) -> str:
+def _failure(evidence: Evidence, found: Sequence[Finding]) -> str:
     """What does not hold, the worst of it; "" when all does."""
     waiting = evidence.study.placement.waiting
     if waiting:
         counted = f"{len(waiting)} of {counted_of(len(evidence.study.placement.pods), 'pod')} find no place"
         # A claim that binds nowhere or a label that no node has is no lack of room: say what it is instead.
         crowded = any("Insufficient" in pod.message or "Too many pods" in pod.message for pod in waiting)
-        return f"It does not fit: {counted}" if crowded else f"{counted}: {_usual_reason(waiting)}"
+        if crowded:
+            return f"It does not fit: {counted}"
+        absent = _absent_class(evidence, found)
+        claimed = absent is not None and absent.code == "STORAGECLASS-MISSING"
+        return f"{counted}: {absent.title.partition(': ')[0] if absent and claimed else _usual_reason(waiting)}"
     broken = [item for item in evidence.objectives if not item.held]
     if broken:
         worst = min(broken, key=lambda item: item.slack)
@@ -85,6 +98,18 @@ def _trouble(evidence: Evidence, found: Sequence[Finding]) -> str:
     return f"quota {refused.namespace}/{refused.quota} refuses pods" if refused is not None else ""
 
 
+def _absent_class(evidence: Evidence, found: Sequence[Finding]) -> Finding | None:
+    """The finding about a class that is not there, when that is why most of the waiting pods wait."""
+    reason = _usual_reason(evidence.study.placement.waiting) if evidence.study.placement.waiting else ""
+    code = next((code for words, code in _CLASS_WORDS.items() if words in reason), "")
+    return next((item for item in found if item.code == code), None)
+
+
+def _way_out(evidence: Evidence, found: Sequence[Finding]) -> list[str]:
+    absent = _absent_class(evidence, found)
+    return [f"The way out: {absent.way_out}."] if absent is not None else []
+
+
 def _usual_reason(waiting: Sequence[PlacedPod]) -> str:
     """What most of the waiting pods are told, without the part on preemption."""
     messages = Counter(pod.message.split(" preemption:")[0].rstrip(".") for pod in waiting)
@@ -101,9 +126,14 @@ def _partial(evidence: Evidence) -> list[str]:
     if not missing:
         return []
     modelled = sum(entry.modelled for entry in missing)
-    what = f"{len(missing)} charts, remote files or plugins could not be had"
+    what = f"{len(missing)} charts, files or plugins could not be had"
     rest = f"{modelled} of them are modelled from the chart catalogue; what the others hide is in no number"
     return [f"This is a partial view: {what}. {rest}."]
+
+
+def _idle(evidence: Evidence) -> list[str]:
+    lost = traffic_for_nothing(evidence.study.scenario, evidence.study.routes)
+    return [f"The tree shows no route for the traffic {', '.join(map(repr, lost))}: nothing was sent."] if lost else []
 
 
 def _must_survive(evidence: Evidence) -> bool:

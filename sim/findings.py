@@ -397,9 +397,11 @@ def _trusted(evidence: Evidence) -> list[Finding]:
 
 
 def _unseen(evidence: Evidence) -> list[Finding]:
-    """One finding per chart, and one per file that names remote resources."""
+    """One finding per chart, and one per file that names remote resources; a broken file is an error of the checks."""
     groups: dict[tuple[str, str, bool, str], list[Missing]] = {}
     for entry in evidence.study.platform.rendered.missing:
+        if entry.broken:
+            continue
         own = entry.what if entry.kind == "chart" else ""
         groups.setdefault((entry.kind, entry.origin.file, entry.modelled, own), []).append(entry)
     return [_unseen_group(entries) for entries in groups.values()]

@@ -82,16 +82,19 @@ class PlacedPod:
 
 @dataclass(frozen=True)
 class NodeRoom:
-    """What a node has and what its pods ask for; CPU in millicores, memory in bytes; limits of pods that set one."""
+    """What a node has and what its pods ask for; CPU in millicores, memory in bytes.
+
+    Limits are those of the pods that set one, None when none does.
+    """
 
     node: str
     pods: int
     cpu_allocatable_m: int
     cpu_requests_m: int
-    cpu_limits_m: int
+    cpu_limits_m: int | None
     memory_allocatable_b: int
     memory_requests_b: int
-    memory_limits_b: int
+    memory_limits_b: int | None
 
     @property
     def cpu_free_m(self) -> int:
@@ -106,14 +109,14 @@ class NodeRoom:
 
 @dataclass(frozen=True)
 class NamespaceUse:
-    """What the placed and pending pods of a namespace ask for."""
+    """What the placed and pending pods of a namespace ask for; limits None when no pod sets one."""
 
     namespace: str
     pods: int
     cpu_requests_m: int
-    cpu_limits_m: int
+    cpu_limits_m: int | None
     memory_requests_b: int
-    memory_limits_b: int
+    memory_limits_b: int | None
 
 
 @dataclass(frozen=True)
@@ -419,12 +422,17 @@ def _bytes(amounts: ResourceList, name: str) -> int:
     return amounts[name].value() if name in amounts else 0
 
 
-def _totals(pods: Iterable[PlacedPod]) -> tuple[int, int, int, int]:
-    """CPU requests and limits in millicores, memory requests and limits in bytes."""
+def _totals(pods: Iterable[PlacedPod]) -> tuple[int, int | None, int, int | None]:
+    """CPU requests and limits in millicores, memory requests and limits in bytes; limits None when no pod sets one."""
     listed = list(pods)
     return (
         sum(pod.cpu_request_m for pod in listed),
-        sum(pod.cpu_limit_m or 0 for pod in listed),
+        _sum_of_set(pod.cpu_limit_m for pod in listed),
         sum(pod.memory_request_b for pod in listed),
-        sum(pod.memory_limit_b or 0 for pod in listed),
+        _sum_of_set(pod.memory_limit_b for pod in listed),
     )
+
+
+def _sum_of_set(amounts: Iterable[int | None]) -> int | None:
+    stated = [amount for amount in amounts if amount is not None]
+    return sum(stated) if stated else None

@@ -152,13 +152,33 @@ def assemble(
     if placement is None:
         placement = place_platform(platform, cluster, seed=spec.run.seed, timings=timings)
     stored = {workload: pods[0].manifest for workload, pods in placement.by_workload.items() if pods}
+    asked = _with_somewhere_to_go(loaded.scenario, routes)
     compiled = compile_program(
-        platform, graph, routes, cluster, known, loaded.scenario, timings, stored=stored, folder=loaded.folder
+        platform, graph, routes, cluster, known, asked, timings, stored=stored, folder=loaded.folder
     )
     check_program(compiled.program)
     needs = dependencies_of(with_stated_calls(graph, platform, known))
     program = prepare_platform(platform, placement, loaded.scenario, timings=timings, apps=apps, dependencies=needs)
     return Study(loaded, platform, graph, routes, cluster, timings, apps, known, placement, compiled, program)
+
+
+def traffic_for_nothing(scenario: Scenario, routes: Sequence[EntryRoute]) -> tuple[str, ...]:
+    """The patterns (with a ``*``) of traffic to a tree that has no route at all.
+
+    They ask for whatever there is, and that is nothing; the name of a host that is not there is an error instead.
+    """
+    if any(not route.direct for route in routes):
+        return ()
+    return tuple(item.route for item in scenario.spec.traffic if item.route is not None and "*" in item.route)
+
+
+def _with_somewhere_to_go(scenario: Scenario, routes: Sequence[EntryRoute]) -> Scenario:
+    """The scenario without the traffic of :func:`traffic_for_nothing`."""
+    idle = traffic_for_nothing(scenario, routes)
+    if not idle:
+        return scenario
+    kept = tuple(item for item in scenario.spec.traffic if item.route not in idle)
+    return scenario.model_copy(update={"spec": scenario.spec.model_copy(update={"traffic": kept})})
 
 
 def replicate(study: Study, index: int) -> Replication:

@@ -12,7 +12,7 @@ from models.documents import read_documents
 from models.errors import InputError
 from models.helm.source import ChartSource
 from models.objects import Missing, Origin, Rendered
-from models.render import display_path, kustomization_file, objects_of, walk
+from models.render import display_path, kustomization_file, objects_of, unreadable, walk
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -42,7 +42,8 @@ def render_folder(tree: Tree, folder: Path, *, recurse: bool = True, include: st
         first = error.problems[0]
         name = display_path(folder, tree.repository)
         origin = Origin(first.where.file or name, first.where.line)
-        return Rendered((), (Missing("file", name, origin, first.what, "everything below this folder"),), (name,))
+        entry = Missing("file", name, origin, first.what, "everything below this folder", broken=True)
+        return Rendered((), (entry,), (name,))
 
 
 def _render_folder(tree: Tree, folder: Path, recurse: bool, include: str, exclude: str) -> Rendered:
@@ -92,7 +93,5 @@ def _read_file(tree: Tree, file: Path) -> Rendered:
     try:
         found = objects_of(read_documents(file, display=name), name)
     except InputError as error:
-        first = error.problems[0]
-        entry = Missing("file", name, Origin(name, first.where.line), first.what, "whatever it declares")
-        return Rendered((), (entry,))
+        return Rendered((), (unreadable(name, error.problems[0]),))
     return Rendered(found.objects, found.missing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from rich.console import Console
 from models.catalog import load_timings
 from models.cluster import Cluster, build_cluster
 from models.errors import InputError, Problem, Where
+from models.findings import Finding
+from models.graph.build import build_graph
 from models.platform import read_platform
 from models.rules.quantity import format_bytes, format_millicores
 from models.scenario import Cluster as ClusterSpec
@@ -21,8 +23,11 @@ from models.scenario_file import Changes, load_scenario
 from models.sight import LEGEND, MARKS, Sight, least
 from reports.commands.inspect import make_table, missing_row, parse_nodes
 from reports.commands.reading import read_paths, read_trees
+from sim.checks import absent_classes
+from sim.distribution import with_storage_classes
 from sim.drains import DrainAnswer, drain_node
 from sim.placement import Placement, lose_node, place_platform
+from sim.standing import Standing
 
 
 def place_tree(
@@ -54,7 +59,7 @@ def place_tree(
     rendered = (
         read_paths(paths, fetch=fetch, root=root) if loaded is None else read_trees(loaded, fetch=fetch, root=root)
     )
-    platform = read_platform(rendered)
+    platform = read_platform(with_storage_classes(rendered, spec.distribution))
     placement = place_platform(platform, cluster, seed=seed, timings=timings)
     answer = _placement_answer(placement, cluster)
     if as_json:
@@ -96,6 +101,7 @@ def _placement_answer(placement: Placement, cluster: Cluster) -> dict[str, Any]:
             }
             for pod in placement.pods
         ],
+        "absent": [{"what": item.title, "way_out": item.way_out} for item in _absent(placement, cluster)],
         "losses": [
             {
                 "node": loss.node,
@@ -115,6 +121,13 @@ def _placement_answer(placement: Placement, cluster: Cluster) -> dict[str, Any]:
         "missing": [missing_row(entry) for entry in placement.platform.rendered.missing],
         "hidden": str(sight.hidden),
     }
+
+
+def _absent(placement: Placement, cluster: Cluster) -> list[Finding]:
+    """The classes that pods wait for and that are not there."""
+    if not placement.waiting:
+        return []
+    return absent_classes(Standing(placement.platform, build_graph(placement.platform), cluster, placement))
 
 
 def _drain_row(drain: DrainAnswer) -> dict[str, Any]:
@@ -146,6 +159,8 @@ def _print_placement(answer: dict[str, Any]) -> None:
     for pod in waiting:
         name = f"{pod['pod']} {MARKS.get(pod['seen'], '')}".strip()
         console.print(f"  {pod['state']}: {name}: {pod['message']}", markup=False)
+    for item in answer["absent"]:
+        console.print(f"  {item['what']}\n    way out: {item['way_out']}", markup=False)
     for loss in answer["losses"]:
         console.print(
             f"\nlosing {loss['node']}: {len(loss['moved'])} pods move, {len(loss['pending'])} find no place",
@@ -186,9 +201,9 @@ def _print_namespaces(rows: Sequence[dict[str, Any]], console: Console) -> None:
             f"{row['namespace']} {MARKS.get(row['seen'], '')}".strip(),
             str(row["pods"]),
             format_millicores(row["cpu_requests_m"]),
-            format_millicores(row["cpu_limits_m"]),
+            _stated(row["cpu_limits_m"], format_millicores),
             format_bytes(row["memory_requests_b"]),
-            format_bytes(row["memory_limits_b"]),
+            _stated(row["memory_limits_b"], format_bytes),
         )
     console.print(table)
 
@@ -215,6 +230,11 @@ def _why(item: dict[str, Any]) -> str:
 
 def _pods(items: Sequence[Any]) -> str:
     return "1 pod" if len(items) == 1 else f"{len(items)} pods"
+
+
+def _stated(amount: int | None, show: Callable[[int], str]) -> str:
+    """An amount, or a dash where nobody stated one."""
+    return "-" if amount is None else show(amount)
 
 
 def _share(part: int, whole: int) -> str:

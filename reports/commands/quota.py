@@ -323,7 +323,11 @@ def _print_assumed(standing: Standing, assumed: Assumed, mark: str = "") -> None
         typer.echo(f"{mark}no hardware was named (--nodes or --scenario): no node loss, and DaemonSets count one pod")
     else:
         typer.echo(f"{mark}no node loss: nothing recovers when one of these nodes is lost")
-    if standing.platform.rendered.missing:
-        modelled = sum(entry.modelled for entry in standing.platform.rendered.missing)
-        unseen = len(standing.platform.rendered.missing) - modelled
-        typer.echo(f"{mark}{unseen} things of this tree could not be seen, {modelled} were modelled (stowplan render)")
+    if missing := standing.platform.rendered.missing:
+        modelled = sum(entry.modelled for entry in missing)
+        unseen = len(missing) - modelled
+        things = "1 thing" if unseen == 1 else f"{unseen} things"
+        typer.echo(f"{mark}{things} of this tree could not be seen, {modelled} were modelled (stowplan render)")
+        for entry in missing:
+            if entry.broken:
+                typer.echo(f"{mark}  not seen: {entry.kind} {entry.what} ({entry.origin})")

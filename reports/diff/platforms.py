@@ -225,10 +225,10 @@ def _part(name: str, base: _Reading, head: _Reading, hardware: Hardware) -> Part
 
 
 def _equal(one: Rendered, two: Rendered) -> bool:
-    """Whether two sides render to the same objects in the same order."""
-    return len(one.objects) == len(two.objects) and all(
-        left.manifest == right.manifest for left, right in zip(one.objects, two.objects, strict=True)
-    )
+    """Whether two sides render to the same objects in the same order, and the same files are broken in both."""
+    if one.broken != two.broken or len(one.objects) != len(two.objects):
+        return False
+    return all(left.manifest == right.manifest for left, right in zip(one.objects, two.objects, strict=True))
 
 
 def _stand(rendered: Rendered | None, reading: _Reading, hardware: Hardware) -> Standing | None:

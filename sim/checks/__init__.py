@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.findings import Finding
+from models.errors import Where
+from models.findings import Finding, Severity
 from models.graph.findings import CODES as GRAPH_CODES
+from models.objects import Missing
 from sim.checks import (
     admission,
     autoscaling,
@@ -62,8 +64,11 @@ REFUSALS = frozenset(
 """Codes that say: the API server refuses the pods of the subject."""
 WAITING = frozenset({"POD-PENDING", "NODE-SELECTOR-UNMATCHED", "TAINT-UNTOLERATED", "REQUEST-TOO-LARGE"})
 """Codes that say: the pods of the subject find no node."""
+ABSENT = frozenset({"STORAGECLASS-MISSING", "STORAGECLASS-NO-DEFAULT", "PRIORITYCLASS-MISSING"})
+"""Codes that say: an object of the cluster that pods need is not there."""
 OTHER_CODES: Mapping[str, str] = {
     **GRAPH_CODES,
+    "FILE-BROKEN": "a file of the tree cannot be read: nothing that it declares is applied",
     "ACCEPTED-STALE": "an entry of the file of accepted findings has expired or covers nothing",
 }
 
@@ -89,4 +94,25 @@ def run_checks(standing: Standing) -> list[Finding]:
         told |= {(code, item.subject) for code in check.replaces for item in own}
     graph = [item for item in look.graph_findings if (item.code, item.subject) not in told]
     found += [tempered(look, item) for item in graph if not made_at_run_time(look, item)]
+    found += [_broken(item) for item in standing.platform.rendered.missing if item.broken]
     return sorted(found, key=lambda item: item.sort_key)
+
+
+def absent_classes(standing: Standing) -> list[Finding]:
+    """Only what the rules say about storage and priority classes that are not there, worst first."""
+    look = Look(standing)
+    found = [item for check in all_checks() if check.code in ABSENT for item in check.findings(look)]
+    return sorted(found, key=lambda item: item.sort_key)
+
+
+def _broken(item: Missing) -> Finding:
+    """What is there and cannot be read: whoever applies the tree stops at it as well."""
+    return Finding(
+        "FILE-BROKEN",
+        Severity.ERROR,
+        f"{item.what} cannot be read: {item.hides} is neither applied nor checked here",
+        f"File {item.what}",
+        Where(item.origin.file, item.origin.line),
+        (item.reason,),
+        "mend it, or move it out of the tree when it is no manifest",
+    )

@@ -127,9 +127,11 @@ def priority_class_missing(look: Look) -> Iterator[Defect]:
                 *([f"the repository has it at {other}, outside of this tree"] if other else []),
                 *(f"not read: {item}" for item in hidden[:3]),
             ),
-            f"add the PriorityClass {name}, or leave priorityClassName out",
+            look.read_as_well(other, f"PriorityClass {name}")
+            if other
+            else f"add the PriorityClass {name}, or leave priorityClassName out",
             pod_patch(workload, {"priorityClassName": None, "priority": None, "preemptionPolicy": None}),
-            Severity.INFO if other else Severity.WARNING if hidden else None,
+            Severity.WARNING if other or hidden else None,
         )
 
 

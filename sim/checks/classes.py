@@ -39,21 +39,42 @@ def storage_class_missing(look: Look) -> Iterator[Defect]:
         single = (
             claims[0] if len(known) == 1 and claims[0].origin.provenance == "manifest" and len(claims) == 1 else None
         )
+        bind = "bind" if len(claims) > 1 else "binds"
+        waiting = _waiting_for(look, claims)
         yield Defect(
-            f"StorageClass {name} does not exist: "
-            + (f"{len(claims)} claims of it never bind" if len(claims) > 1 else "1 claim of it never binds"),
+            f"StorageClass {name} is not in this tree: {_claims(claims)} of it {bind} only where the cluster has it"
+            if other
+            else f"StorageClass {name} does not exist: {_claims(claims)} of it never {bind}",
             claims[0],
             "spec.storageClassName",
             (
                 *(f"{subject_of(item)} ({item.origin})" for item in claims[:5]),
+                *([f"pods pending with them: {', '.join(waiting)}"] if waiting else []),
                 f"classes of the tree: {', '.join(known) or 'none'}",
                 *([f"the repository has it at {other}, outside of this tree"] if other else []),
                 *(f"not read: {item}" for item in hidden[:3]),
             ),
-            f"name a class that exists{': ' + ', '.join(known) if known else ''}, or add the class",
+            look.read_as_well(other, f"StorageClass {name}")
+            if other
+            else f"name a class that exists{': ' + ', '.join(known) if known else ''}, or add the class",
             patch(single, spec={"storageClassName": known[0]}) if single else "",
-            severity=Severity.INFO if other else Severity.WARNING if unsure else None,
+            severity=Severity.WARNING if other or unsure else None,
         )
+
+
+def _claims(claims: list[KubeObject]) -> str:
+    return "1 claim" if len(claims) == 1 else f"{len(claims)} claims"
+
+
+def _waiting_for(look: Look, claims: list[KubeObject]) -> list[str]:
+    """The workloads whose pods are pending and mount one of the claims."""
+    names = {(item.namespace, item.name) for item in claims}
+    return [
+        workload.id
+        for workload in look.platform.workloads
+        if any((item.namespace, item.name) in names for item, _ in look.mounted(workload))
+        and any(pod.state == "pending" for pod in look.pods_of(workload))
+    ]
 
 
 def storage_class_no_default(look: Look) -> Iterator[Defect]:
@@ -104,7 +125,9 @@ def snapshot_class_missing(look: Look) -> Iterator[Defect]:
                 *([f"the repository has it at {other}, outside of this tree"] if other else []),
                 *(f"not read: {text}" for text in hidden[:3]),
             ),
-            "name a VolumeSnapshotClass that exists, or add it",
+            look.read_as_well(other, f"VolumeSnapshotClass {name}")
+            if other
+            else "name a VolumeSnapshotClass that exists, or add it",
             _class_patch(item, field, next(iter(known))) if len(known) == 1 else "",
             severity=Severity.INFO
             if other

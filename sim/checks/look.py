@@ -15,7 +15,7 @@ from models.graph.findings import findings as graph_findings
 from models.objects import KubeObject, Manifest
 from models.operators.make import mapping, maps
 from models.platform import Platform, Workload
-from models.render import walk
+from models.render import display_path, root_that_reads, walk
 from models.scheduler.nodefilters import matches_node, taint_filter
 from models.scheduler.nodeinfo import NodeInfo, parse_node
 from models.scheduler.podinfo import PodSpec, parse_spec
@@ -143,6 +143,30 @@ class Look:
         Names are compared as written, before any kustomization changes them.
         """
         return self._elsewhere.get((kind, name), "")
+
+    def read_as_well(self, place: str, what: str) -> str:
+        """The way out when the repository declares an object of the cluster in another tree, at ``place``."""
+        file = place.rpartition(":")[0]
+        if file not in self._trees:
+            self._trees[file] = self._tree_of(file)
+        return (
+            f"read {self._trees[file]} as well (a second path of check and place, a second --tree of run, or "
+            f"trees: of a scenario), or make sure that the cluster has {what}"
+        )
+
+    @cached_property
+    def _trees(self) -> dict[str, str]:
+        """What :meth:`_tree_of` said of each file: it reads every kustomization of the repository."""
+        return {}
+
+    def _tree_of(self, file: str) -> str:
+        """The Kustomize root that reads a file of the repository; the file when none does but those that were read."""
+        for base in map(Path, self.platform.rendered.lines.bases):
+            root = root_that_reads(base, base / file) if (base / file).is_file() else None
+            name = display_path(root, base.resolve()) if root is not None else ""
+            if name and name not in self.platform.rendered.roots:
+                return name
+        return file
 
     @cached_property
     def _elsewhere(self) -> Mapping[tuple[str, str], str]:

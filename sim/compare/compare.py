@@ -50,10 +50,11 @@ class Part:
 
     @cached_property
     def same(self) -> bool:
-        """Whether both sides render to the same objects."""
+        """Whether both sides render to the same objects, and the same files are broken in both."""
         if self.base is None or self.head is None:
             return self.base is self.head
-        return self.base is self.head or same_objects(self.base.platform, self.head.platform)
+        one, two = self.base.platform, self.head.platform
+        return one is two or (one.rendered.broken == two.rendered.broken and same_objects(one, two))
 
     @cached_property
     def base_view(self) -> _View:

@@ -200,7 +200,7 @@ def test_a_database_with_several_instances_may_have_a_budget_for_its_primary() -
     assert "BUDGET-FORBIDS-DRAIN" not in {item.code for item in findings(tree, "three")}
 
 
-def test_a_class_in_another_part_of_the_repository_is_something_to_know(tmp_path: Path) -> None:
+def test_a_class_in_another_part_of_the_repository_is_a_risk_with_the_tree_to_add(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     for name, text in (
         ("apps", app("priorityClassName: gold")),
@@ -210,5 +210,9 @@ def test_a_class_in_another_part_of_the_repository_is_something_to_know(tmp_path
         (tmp_path / name / "all.yaml").write_text(f"apiVersion: v1\n{text.lstrip()}" if name == "infra" else text)
     found = run_checks(stand(render_tree(tmp_path / "apps"), CLUSTERS["three"]))
     (item,) = [item for item in found if item.code == "PRIORITYCLASS-MISSING"]
-    assert item.severity is Severity.INFO
+    assert item.severity is Severity.WARNING
     assert "the repository has it at infra/all.yaml:1, outside of this tree" in item.evidence
+    assert item.way_out == (
+        "read infra/all.yaml as well (a second path of check and place, a second --tree of run, or trees: of a "
+        "scenario), or make sure that the cluster has PriorityClass gold"
+    )

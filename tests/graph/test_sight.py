@@ -63,7 +63,7 @@ def test_the_lower_bound_counts_one_workload_per_unread_chart_and_none_for_crds(
     assert hidden(missing) == Hidden(charts=3, workloads=2, modelled=1, others=2)
     assert str(hidden(missing)) == (
         "At least 2 workloads of 3 charts are not in these numbers; 1 chart is modelled and may run more; "
-        "2 remote files or plugins were not read."
+        "2 files or plugins were not read."
     )
     assert str(hidden(missing[3:4])) == "1 chart is modelled and may run more."
     assert not hidden([])

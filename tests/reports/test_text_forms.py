@@ -144,6 +144,40 @@ def test_the_terminal_marks_modelled_routes_and_says_what_is_hidden() -> None:
     assert example.HIDDEN in out.getvalue()
 
 
+def routes_on_a_screen(width: int, *names: str) -> list[str]:
+    """The lines of the routes of a run of one replication, whose figures are the widest there are."""
+    share, time = Estimate(1.0, 0.99204, 1.0, 1, "a bound"), Estimate(0.0, float("nan"), float("nan"), 1, "no interval")
+    slow = Estimate(0.0776, 0.0713, 0.0859, 1, "order statistics")
+    rows = [(name, "web", 1.0, share, time, slow, slow, slow, 9, 0, 0, 0, 0, "") for name in names]
+    out = io.StringIO()
+    report = Report("r", "r", "", Verdict("pass", ""), tables=(make_table("routes", rows, ["written"] * len(rows)),))
+    print_report(report, Console(file=out, width=width, color_system=None))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    return lines[next(index for index, line in enumerate(lines) if "───" in line) + 1 :]
+
+
+@pytest.mark.parametrize("width", [79, 80, 81])
+def test_names_of_routes_break_at_dots_on_a_screen_of_80_columns_and_figures_stay_whole(width: int) -> None:
+    lines = routes_on_a_screen(width, "nextcloud.home.example.org", "photos.home.example.org")
+    assert [line.split()[0] for line in lines[:4]] == ["nextcloud.home.", "example.org", "photos.home.", "example.org"]
+    for line in (lines[1], lines[3]):
+        assert " ".join(line.split()[1:]) == "99.204% – 100%¹ no interval² 71.3 ms – 85.9 ms³"
+
+
+def test_names_of_routes_stand_in_one_line_where_there_is_room() -> None:
+    assert (
+        routes_on_a_screen(110, "nextcloud.home.example.org/remote")[0].split()[0]
+        == "nextcloud.home.example.org/remote"
+    )
+
+
+def test_a_label_that_no_screen_has_room_for_is_folded_and_nothing_of_it_is_lost() -> None:
+    name = "a" * 63 + ".example.org"
+    lines = routes_on_a_screen(80, name)
+    assert name in "".join(word for line in lines for word in re.findall(r"^ {3}([a-z.]+)", line))
+
+
 def test_terminal_escapes_and_rich_markup_in_names_do_not_reach_the_terminal() -> None:
     out = io.StringIO()
     print_report(example.hostile_report(), Console(file=out, width=200, force_terminal=True, color_system=None))

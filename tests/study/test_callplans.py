@@ -389,6 +389,30 @@ def test_a_route_of_a_tree_without_any_points_at_services(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("pattern", ["*", "*.example.org"])
+def test_a_pattern_of_routes_in_a_tree_without_any_sends_nothing_and_says_so(tmp_path: Path, pattern: str) -> None:
+    traffic = [{"route": pattern, "rate": "1/s"}, {"service": "home/app", "rate": "1/s"}]
+    prepared = study(tmp_path, apps("app"), traffic=traffic)
+    assert prepared.compiled.program.routes == ("home/app",)
+    made = report(prepared, run(prepared))
+    assert f"The tree shows no route for the traffic '{pattern}': nothing was sent." in made["verdict"]["sentences"]
+    assert (
+        f"Traffic for '{pattern}': the tree shows no route, so nothing was sent and nothing is known of requests."
+        in made["not_covered"]
+    )
+
+
+def test_a_pattern_that_matches_none_of_the_routes_that_there_are_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'\*\.example\.com' matches no route of the platform"):
+        study(tmp_path, [*apps("app"), ingress("app")], traffic=[{"route": "*.example.com", "rate": "1/s"}])
+
+
+def test_a_tree_without_any_route_runs_without_any_traffic(tmp_path: Path) -> None:
+    prepared = study(tmp_path, apps("app"), traffic=[{"route": "*", "rate": "1/s"}])
+    assert prepared.compiled.program.sources == ()
+    assert all(replication.measures.arrived.sum() == 0 for replication in run(prepared).replications)
+
+
 @pytest.mark.parametrize(
     ("step", "says"),
     [
