@@ -18,8 +18,10 @@ from models.platform import read_platform
 from models.rules.quantity import format_bytes, format_millicores
 from models.scenario import Cluster as ClusterSpec
 from models.scenario_file import Changes, load_scenario
+from models.shapes import check_shapes
 from models.sight import LEGEND, MARKS, Sight, least
 from reports.commands.inspect import make_table, missing_row, parse_nodes, read_paths
+from sim.distribution import with_storage_classes
 from sim.drains import DrainAnswer, drain_node
 from sim.placement import Placement, lose_node, place_platform
 
@@ -50,7 +52,10 @@ def place_tree(
     else:
         spec, trees = ClusterSpec(nodes=parse_nodes(nodes)), paths
     cluster = build_cluster(spec, timings=timings)
-    platform = read_platform(read_paths(trees, fetch=fetch, root=root))
+    platform = read_platform(with_storage_classes(read_paths(trees, fetch=fetch, root=root), spec.distribution))
+    problems = check_shapes(platform)
+    if problems:
+        raise InputError(problems)
     placement = place_platform(platform, cluster, seed=seed, timings=timings)
     answer = _placement_answer(placement, cluster)
     if as_json:

@@ -72,3 +72,37 @@ def test_the_text_says_which_drain_never_ends_and_what_kubectl_asks_for(
         "Cannot evict pod as it would violate the pod's disruption budget. "
         "The disruption budget web needs 1 healthy pods and has 1 currently\n"
     ) in text
+
+
+OVERLAY = """\
+namespace: home
+resources: [../base.yaml]
+replicas: [{name: db, count: %d}]
+"""
+DATABASE = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, image: "postgres:16"}]}
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+
+
+def test_overlays_that_exclude_each_other_are_placed_once_with_the_storage_of_k3s(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base.yaml").write_text(DATABASE)
+    for count, name in enumerate(("first", "second"), 1):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kustomization.yaml").write_text(OVERLAY % count)
+    assert main(["place", str(tmp_path), "--nodes", "2xm920q:server", "--json"]) == 0
+    pods = json.loads(capfd.readouterr().out)["pods"]
+    assert [(pod["pod"], pod["state"]) for pod in pods if pod["workload"] == "StatefulSet home/db"] == [
+        ("home/db-0", "placed")
+    ]
