@@ -26,6 +26,7 @@ LOCAL_PROVISIONERS = frozenset(
         "topolvm.cybozu.com",
         "k8s.io/minikube-hostpath",
         "docker.io/hostpath",
+        "assumed/node-local",
         NO_PROVISIONER,
     }
 )
