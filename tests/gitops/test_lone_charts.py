@@ -159,8 +159,8 @@ name: notes
 version: 0.0.0
 dependencies:
   - {name: common, version: 3.7.3, repository: "https://charts.example.org"}
-  - {name: postgresql, version: 18.1.0, repository: "https://charts.example.org", alias: db}
-  - {name: redis, version: 23.2.0, repository: "https://charts.example.org", tags: [cache]}
+  - {name: postgresql, version: 18.1.0, repository: "https://charts.bitnami.com/bitnami", alias: db}
+  - {name: redis, version: 23.2.0, repository: "https://charts.bitnami.com/bitnami", tags: [cache]}
 """
 NOTES = """
 tags: {cache: false}
