@@ -12,6 +12,7 @@ from pathlib import Path
 
 from models.errors import RenderError
 from models.gitops import argo, flux, k3s
+from models.gitops.clusters import is_cluster
 from models.gitops.folders import Tree, read_file
 from models.gitops.wrappers import chart_folders, install
 from models.helm.source import ChartSource
@@ -88,6 +89,7 @@ def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource, lon
     """
     state = _State(Tree(repository.resolve(), charts), list(rendered.objects), list(rendered.missing))
     state.known = flux.index(state.objects)
+    state.tree.clusters.learn(rendered.objects)
     for item in rendered.objects:
         state.initial.setdefault(item.origin, []).append(item)
     state.keys = {item.key for item in rendered.objects}
@@ -142,7 +144,7 @@ def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
             for file in files
             if _mentions_gitops(file)
             for item in read_file(tree, file).objects
-            if _brings_folders(item) and item.key not in keys
+            if (_brings_folders(item) or is_cluster(item)) and item.key not in keys
         ]
         found += bringers
         if any(flux.is_kustomization(item) for item in bringers):
@@ -284,6 +286,7 @@ class _State:
                     self.known[key] = kept
             for origin in {entry.origin for entry in stale.values()}:
                 self.initial[origin] = [entry for entry in self.initial[origin] if id(entry) not in stale]
+        self.tree.clusters.learn(arrived)
         for placed in arrived:
             if placed.key not in self.keys:
                 self.keys.add(placed.key)
@@ -297,7 +300,8 @@ def _is_raw(raw: KubeObject, item: KubeObject) -> bool:
     """Whether ``raw`` is ``item`` as it stands in the file: the same object, or one without namespace or variables."""
     if raw.kind != item.kind:
         return False
-    same_name = raw.name == item.name or "${" in raw.name
+    # A prefix or suffix leaves the name in it.
+    same_name = raw.name in item.name or "${" in raw.name
     return raw.key == item.key or (same_name and (raw.namespace in ("", item.namespace) or "${" in raw.namespace))
 
 

@@ -273,3 +273,15 @@ def test_a_chart_of_a_registry_may_be_written_as_a_folder_of_it(tmp_path: Path) 
     assert told == {". of oci://ghcr.io/acme/manifests": "it is an artifact of a registry"}
     chart_entry = next(entry for entry in rendered.missing if entry.modelled)
     assert chart_entry.what == "app-template 4.0.0 from oci://ghcr.io/acme/charts"
+
+
+def test_a_folder_that_an_application_renames_does_not_run_under_its_old_name_as_well(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "app.yaml": application("shop", {"path": "shop", "kustomize": {"nameSuffix": "-east"}}),
+            "shop/kustomization.yaml": {"resources": ["map.yaml"]},
+            "shop/map.yaml": config("loose"),
+        },
+    )
+    assert keys(render_whole(tmp_path)) == {"Application argocd/shop", "ConfigMap prod/loose-east"}
