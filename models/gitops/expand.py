@@ -14,6 +14,7 @@ from models.errors import RenderError
 from models.gitops import argo, flux, k3s
 from models.gitops.clusters import is_cluster
 from models.gitops.folders import Tree, read_file
+from models.gitops.unlisted import unlisted
 from models.gitops.wrappers import chart_folders, install
 from models.helm.source import ChartSource
 from models.objects import KubeObject, Missing, ObjectKey, Origin, Rendered, dig
@@ -78,6 +79,7 @@ def render_whole(
         loose = _with_loose(rendered, path, Tree(root, charts))
         extra = {id(item) for item in loose.objects[len(rendered.objects) :]}
         rendered = _once(expand_gitops(loose, root, charts, lone), extra)
+        rendered += Rendered((), tuple(unlisted(path.resolve(), root, rendered)))
     rendered = replace(charts.account(rendered), lines=Lines((str(root),)))
     return rendered if show_secrets else without_secrets(rendered)
 
@@ -129,7 +131,8 @@ def _follow_all(state: _State) -> None:
 def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
     """``rendered`` with the Applications and Flux Kustomizations that stand in files no kustomization lists.
 
-    A folder of such Kustomizations is what Flux was started with: its variables and sources count as well.
+    So do the charts that k3s installs from a folder of its servers, and Argo CD's cluster Secrets. A folder of such
+    Kustomizations is what Flux was started with: its variables and sources count as well.
     """
     if not path.is_dir():
         return rendered
@@ -144,7 +147,7 @@ def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
             for file in files
             if _mentions_gitops(file)
             for item in read_file(tree, file).objects
-            if (_brings_folders(item) or is_cluster(item)) and item.key not in keys
+            if (_brings_folders(item) or is_cluster(item) or item.group == k3s.GROUP) and item.key not in keys
         ]
         found += bringers
         if any(flux.is_kustomization(item) for item in bringers):
@@ -191,7 +194,7 @@ def _mentions_gitops(file: Path) -> bool:
         content = file.read_bytes() if file.stat().st_size <= _LOOSE_BYTES else b""
     except OSError:
         return False
-    return flux.KUSTOMIZE_GROUP.encode() in content or argo.GROUP.encode() in content
+    return any(group.encode() in content for group in (flux.KUSTOMIZE_GROUP, argo.GROUP, k3s.GROUP))
 
 
 def _is_release(item: KubeObject) -> bool:

@@ -212,3 +212,12 @@ def test_a_class_in_another_part_of_the_repository_is_something_to_know(tmp_path
     (item,) = [item for item in found if item.code == "PRIORITYCLASS-MISSING"]
     assert item.severity is Severity.INFO
     assert "the repository has it at infra/all.yaml:1, outside of this tree" in item.evidence
+
+
+def test_a_service_that_is_only_another_name_selects_nothing_and_need_not() -> None:
+    service = "\n---\napiVersion: v1\nkind: Service\nmetadata: {name: nas, namespace: home}\n"
+    spec = "spec: {%s, selector: {part: home}, ports: [{port: 80}]}\n"
+    codes = [item.code for item in told(app() + service + spec % "type: ClusterIP")]
+    assert "SERVICE-SELECTS-NOTHING" in codes
+    codes = [item.code for item in told(app() + service + spec % "type: ExternalName, externalName: nas.lan")]
+    assert "SERVICE-SELECTS-NOTHING" not in codes
