@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from models.objects import KubeObject, Manifest, ObjectKey, Provenance, Rendered, string_map
+from models.objects import KubeObject, Manifest, Missing, ObjectKey, Provenance, Rendered, string_map
 from models.operators import argocd, cnpg, derive
 from models.operators.addresses import load_balancer_addresses
 from models.operators.kinds import CLUSTER_SCOPED, KNOWN_KINDS
@@ -263,12 +263,36 @@ def _by_namespace(objects: Iterable[KubeObject]) -> Mapping[str, tuple[KubeObjec
 def read_platform(rendered: Rendered) -> Platform:
     """The platform of the rendered roots: namespaces filled in, operators' objects added, workloads listed.
 
-    A number that is an unknown variable is left out and listed as missing.
+    A number that is an unknown variable is left out and listed as missing, as are the later versions of one object.
     """
     rendered = settled(rendered)
-    placed = [_placed(item, namespace) for item, namespace in _namespaces(rendered)]
+    placed, others = _once([_placed(item, namespace) for item, namespace in _namespaces(rendered)])
+    rendered = replace(rendered, missing=(*rendered.missing, *others))
     objects = (*placed, *derive(placed))
     return Platform(rendered, objects, tuple(_workloads(objects)))
+
+
+def _once(objects: Sequence[KubeObject]) -> tuple[list[KubeObject], tuple[Missing, ...]]:
+    """Each object once, as in a cluster: of overlays that exclude each other the first counts, and one entry tells it.
+
+    Objects without a name are not told apart; copies that say the same are no second version.
+    """
+    first: dict[ObjectKey, KubeObject] = {}
+    kept: list[KubeObject] = []
+    others: dict[ObjectKey, KubeObject] = {}
+    for item in objects:
+        same = first.setdefault(item.key, item)
+        if same is item or not item.name:
+            kept.append(item)
+        elif item.manifest != same.manifest:
+            others.setdefault(item.key, item)
+    if not others:
+        return kept, ()
+    (key, item), *more = others.items()
+    what = f"second version of {key}" + (f" and of {len(more)} more" if more else "")
+    reason = "overlays, clusters or files write the same objects: the first of each is taken"
+    hides = "what the others say; name the folder of one overlay to see it alone"
+    return kept, (Missing("generator", what, item.origin, reason, hides),)
 
 
 def _namespaces(rendered: Rendered) -> Iterator[tuple[KubeObject, str]]:

@@ -124,7 +124,8 @@ def model_chart(request: ChartRequest) -> Modelled | None:
         return None
     release = request.release or chart
     try:
-        made = list(_make(model, request.values, release, request.namespace, request.version))
+        given = (request.values, release, request.namespace, request.version)
+        made = list(_make(model, *given, called=request.alias))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # A model trusts the form of the chart's values; what a person wrote there may be anything.
         raise UnreadableValuesError(f"the values do not have the form that the model of {chart} reads") from error
@@ -132,21 +133,23 @@ def model_chart(request: ChartRequest) -> Modelled | None:
 
 
 def _make(
-    model: ChartModel, given: Mapping[str, Any], release: str, namespace: str, version: str
+    model: ChartModel, given: Mapping[str, Any], release: str, namespace: str, version: str, *, called: str = ""
 ) -> Iterator[Manifest]:
+    # Helm renders a dependency with an alias as a chart of that name.
+    chart = called or model.chart
     defaults = copy.deepcopy(model.defaults)
     for later, older in sorted(model.before.items(), key=lambda entry: _numbers(entry[0]), reverse=True):
         if _of_version({"until": later}, version or model.version):
             defaults = merge_values(defaults, older)
     values = merge_values(defaults, given)
-    name = str(values.get("nameOverride") or model.chart)
+    name = str(values.get("nameOverride") or chart)
     scope = Scope(
         values,
         {
             "release": release,
-            "chart": model.chart,
+            "chart": chart,
             "name": name,
-            "fullname": full_name(values, model.chart, release, length=model.name_length),
+            "fullname": full_name(values, chart, release, length=model.name_length),
             "namespace": values.get("namespaceOverride") or namespace,
             "version": version or model.version,
         },

@@ -166,14 +166,10 @@ def _elements(state: _Set, kind: str, settings: Mapping[str, Any]) -> list[Value
     if kind == "git":
         return _git(state, settings)
     if kind == "clusters":
-        if mapping(settings.get("selector")):
-            state.lacks("clusters generator", "which clusters have these labels is known to Argo CD only")
-            return []
-        # The cluster that the tree is for is the only one that can be known.
-        server = "https://kubernetes.default.svc"
-        metadata: Values = {"labels": {}, "annotations": {}}
-        known = {"name": "in-cluster", "nameNormalized": "in-cluster", "server": server, "project": ""}
-        return [{**known, "metadata": metadata}]
+        found, unknown = state.tree.clusters.selected(mapping(settings.get("selector")))
+        if unknown:
+            state.lacks("clusters generator", unknown)
+        return found
     if kind == "matrix":
         return _matrix(state, maps(settings.get("generators")))
     if kind == "merge":

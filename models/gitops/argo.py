@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.charts import merge_values
+from models.charts import load_model, merge_values
 from models.documents import read_documents
 from models.errors import InputError
 from models.gitops.appsets import application_set, gaps_of
@@ -59,21 +59,38 @@ def application_objects(tree: Tree, item: KubeObject, roots: Container[str] = ()
         return
     listed = sources(item)
     named = {str(source["ref"]): source for source in listed if source.get("ref")}
-    for source in listed:
+    for source in map(_as_chart, listed):
         if source.get("chart"):
             yield _release_objects(tree, item, source, named)
         elif source.get("path") and (source.get("kustomize") or str(source["path"]).strip("/") not in roots):
             yield from _path_source(tree, item, source, named)
 
 
+def _as_chart(source: dict[str, Any]) -> dict[str, Any]:
+    """A source of a registry in the form of a chart source; any other source as it is.
+
+    Argo CD takes a chart of a registry as a folder, too: the address ends with the chart, and ``path`` is its root.
+    https://argo-cd.readthedocs.io/en/stable/user-guide/oci/
+    """
+    url = str(source.get("repoURL") or "").rstrip("/")
+    path = str(source.get("path") or "").strip("./")
+    if not url.startswith("oci://") or source.get("chart") or source.get("ref"):
+        return source
+    base, _, name = f"{url}/{path}".rstrip("/").rpartition("/")
+    chart = source.get("helm") is not None or load_model(name) is not None
+    return {**source, "chart": name, "repoURL": base} if chart else source
+
+
 def _path_source(
     tree: Tree, item: KubeObject, source: Mapping[str, Any], named: Mapping[str, Any]
 ) -> Iterator[Rendered]:
     path, url = str(source["path"]), str(source.get("repoURL") or "")
-    here = is_this_repository(tree.repository, url)
+    artifact = url.startswith("oci://")
+    here = not artifact and is_this_repository(tree.repository, url)
     folder = tree.folder(path) if here else None
     if folder is None:
-        reason = "this repository has no such folder" if here else "it is another repository"
+        other = "it is an artifact of a registry" if artifact else "it is another repository"
+        reason = "this repository has no such folder" if here else other
         yield Rendered((), (Missing("repository", f"{path} of {url}", item.origin, reason, "its objects"),))
     elif folder.is_file():
         yield read_file(tree, folder)

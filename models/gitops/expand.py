@@ -12,7 +12,9 @@ from pathlib import Path
 
 from models.errors import RenderError
 from models.gitops import argo, flux, k3s
+from models.gitops.clusters import is_cluster
 from models.gitops.folders import Tree, read_file
+from models.gitops.unlisted import unlisted
 from models.gitops.wrappers import chart_folders, install
 from models.helm.source import ChartSource
 from models.objects import KubeObject, Missing, ObjectKey, Origin, Rendered, dig
@@ -77,6 +79,7 @@ def render_whole(
         loose = _with_loose(rendered, path, Tree(root, charts))
         extra = {id(item) for item in loose.objects[len(rendered.objects) :]}
         rendered = _once(expand_gitops(loose, root, charts, lone), extra)
+        rendered += Rendered((), tuple(unlisted(path.resolve(), root, rendered)))
     rendered = replace(charts.account(rendered), lines=Lines((str(root),)))
     return rendered if show_secrets else without_secrets(rendered)
 
@@ -88,6 +91,7 @@ def expand_gitops(rendered: Rendered, repository: Path, charts: ChartSource, lon
     """
     state = _State(Tree(repository.resolve(), charts), list(rendered.objects), list(rendered.missing))
     state.known = flux.index(state.objects)
+    state.tree.clusters.learn(rendered.objects)
     for item in rendered.objects:
         state.initial.setdefault(item.origin, []).append(item)
     state.keys = {item.key for item in rendered.objects}
@@ -127,7 +131,8 @@ def _follow_all(state: _State) -> None:
 def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
     """``rendered`` with the Applications and Flux Kustomizations that stand in files no kustomization lists.
 
-    A folder of such Kustomizations is what Flux was started with: its variables and sources count as well.
+    So do the charts that k3s installs from a folder of its servers, and Argo CD's cluster Secrets. A folder of such
+    Kustomizations is what Flux was started with: its variables and sources count as well.
     """
     if not path.is_dir():
         return rendered
@@ -142,7 +147,7 @@ def _with_loose(rendered: Rendered, path: Path, tree: Tree) -> Rendered:
             for file in files
             if _mentions_gitops(file)
             for item in read_file(tree, file).objects
-            if _brings_folders(item) and item.key not in keys
+            if (_brings_folders(item) or is_cluster(item) or item.group == k3s.GROUP) and item.key not in keys
         ]
         found += bringers
         if any(flux.is_kustomization(item) for item in bringers):
@@ -189,7 +194,7 @@ def _mentions_gitops(file: Path) -> bool:
         content = file.read_bytes() if file.stat().st_size <= _LOOSE_BYTES else b""
     except OSError:
         return False
-    return flux.KUSTOMIZE_GROUP.encode() in content or argo.GROUP.encode() in content
+    return any(group.encode() in content for group in (flux.KUSTOMIZE_GROUP, argo.GROUP, k3s.GROUP))
 
 
 def _is_release(item: KubeObject) -> bool:
@@ -284,6 +289,7 @@ class _State:
                     self.known[key] = kept
             for origin in {entry.origin for entry in stale.values()}:
                 self.initial[origin] = [entry for entry in self.initial[origin] if id(entry) not in stale]
+        self.tree.clusters.learn(arrived)
         for placed in arrived:
             if placed.key not in self.keys:
                 self.keys.add(placed.key)
@@ -297,7 +303,8 @@ def _is_raw(raw: KubeObject, item: KubeObject) -> bool:
     """Whether ``raw`` is ``item`` as it stands in the file: the same object, or one without namespace or variables."""
     if raw.kind != item.kind:
         return False
-    same_name = raw.name == item.name or "${" in raw.name
+    # A prefix or suffix leaves the name in it.
+    same_name = raw.name in item.name or "${" in raw.name
     return raw.key == item.key or (same_name and (raw.namespace in ("", item.namespace) or "${" in raw.namespace))
 
 

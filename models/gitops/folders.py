@@ -10,6 +10,7 @@ from pathlib import Path
 from models import kustomize
 from models.documents import read_documents
 from models.errors import InputError
+from models.gitops.clusters import Clusters
 from models.helm.source import ChartSource
 from models.objects import Missing, Origin, Rendered
 from models.render import display_path, kustomization_file, objects_of, unreadable, walk
@@ -24,6 +25,7 @@ class Tree:
     repository: Path
     charts: ChartSource
     read: dict[Path, Rendered] = field(default_factory=dict, repr=False, compare=False)
+    clusters: Clusters = field(default_factory=Clusters, repr=False, compare=False)
 
     def folder(self, path: str) -> Path | None:
         """The folder (or file) of that path from the repository's root, or None when it is not there."""

@@ -20,7 +20,7 @@ from models.objects import KubeObject, Missing, Origin, Rendered
 from models.operators.k3s import GROUP, is_helm_chart
 from models.operators.make import mapping
 
-__all__ = ["helm_chart_objects", "is_helm_chart"]
+__all__ = ["GROUP", "helm_chart_objects", "is_helm_chart"]
 
 _ARCHIVE = re.compile(r"/([a-z0-9][a-z0-9\-]*?)-(v?\d[\w.+%\-]*)\.tgz$", re.IGNORECASE)
 

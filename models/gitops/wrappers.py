@@ -6,6 +6,7 @@ installs the first of them (a Makefile, Ansible) is no manifest; it often brings
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from models.objects import Missing, Origin, Rendered
 from models.operators.make import maps
 from models.render import display_path, walk
 
+_APPLICATION = re.compile(rb"^\s*-?\s*apiVersion:\s*[\"']?argoproj\.io/", re.MULTILINE)
 _LIBRARIES = ("charts", "helm-charts", "templates")
 """Folders of charts that wait to be used: what nobody installs there is no part of the platform."""
 
@@ -70,7 +72,7 @@ def _has_application_templates(folder: Path) -> bool:
     templates = folder / "templates"
     for file in sorted(templates.glob("*.yaml")) if templates.is_dir() else ():
         try:
-            if file.stat().st_size <= 200_000 and b"argoproj.io/" in file.read_bytes():
+            if file.stat().st_size <= 200_000 and _APPLICATION.search(file.read_bytes()):
                 return True
         except OSError:
             continue

@@ -11,7 +11,7 @@ from models.graph.environment import Setting
 from models.graph.schema import Edge, Strength, node_id
 from models.graph.texts import Mention, mentions
 from models.objects import KubeObject, string_map
-from models.operators import cnpg
+from models.operators import cnpg, crunchy
 from models.operators.make import items, mapping, maps, selector_of
 from models.platform import Workload
 
@@ -26,6 +26,12 @@ def backup_edges(context: Context) -> Iterator[Edge]:
         for item in platform.by_kind(kind, cnpg.GROUP):
             target = node_id("Cluster", item.namespace, str(item.get("spec", "cluster", "name")))
             yield _copy(id_of(item), target, kind, item, "spec.cluster.name")
+    for item in platform.by_kind("PostgresCluster", crunchy.GROUP):
+        for job in crunchy.backup_jobs(item):
+            for claim in platform.claims:
+                if crunchy.is_data_of(item, claim):
+                    field = "spec.backups.pgbackrest.repos"
+                    yield _copy(node_id("CronJob", item.namespace, job), id_of(claim), "pgBackRest", item, field)
     for item in platform.by_kind("VolumeSnapshot"):
         claim = item.get("spec", "source", "persistentVolumeClaimName")
         if claim:

@@ -14,7 +14,7 @@ from models.platform import Platform, Workload
 
 _SIDE = re.compile(r"exporter|insight|commander|-express|adminer|admin|operator|backup|ui(:|$)")
 _DATABASE = re.compile(
-    r"(^|/)(postgres|postgresql|postgis|pgvector|pgvecto|cloudnative-|timescaledb|cockroach|mariadb|mysql|percona|mongo|"
+    r"(^|/)(postgres|postgresql|crunchy-p|postgis|pgvector|pgvecto|cloudnative-|timescaledb|cockroach|mariadb|mysql|percona|mongo|"
     r"couchdb|cassandra|influxdb|clickhouse|neo4j|surrealdb|rethinkdb|pgbouncer|spilo|ferretdb)",
     re.IGNORECASE,
 )

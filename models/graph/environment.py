@@ -142,6 +142,17 @@ class Environment:
                     ("fqdn-jdbc-uri", f"jdbc:postgresql://{full}:5432/"),
                 ):
                     yield key, text, cluster.origin, f"{where} key {key}"
+        owner, of_user, _ = name.partition("-pguser-")
+        found = self.platform.get("PostgresCluster", namespace, owner) if of_user else None
+        if found is not None:
+            # Crunchy's operator writes one Secret per user.
+            for prefix, service in (("", "primary"), ("pgbouncer-", "pgbouncer")):
+                host = f"{owner}-{service}.{namespace}.svc"
+                where = f"from Secret {name} of database {owner}"
+                yield f"{prefix}host", host, found.origin, f"{where} key {prefix}host"
+                for key, scheme in (("uri", "postgresql"), ("jdbc-uri", "jdbc:postgresql")):
+                    text = f"{scheme}://{host}:5432/"
+                    yield f"{prefix}{key}", text, found.origin, f"{where} key {prefix}{key}"
 
     def _files(self, workload: Workload, container: Manifest, startup: bool) -> Iterator[Setting]:
         mounted = {str(entry.get("name")) for entry in maps(container.get("volumeMounts"))}

@@ -90,7 +90,7 @@ _ROLE_KINDS = {
     "Service": "Service",
     "Workload": """Deployment StatefulSet DaemonSet ReplicaSet Job CronJob Pod Prometheus PrometheusAgent Alertmanager
         ThanosRuler Pooler""",
-    "Database": "Cluster",
+    "Database": "Cluster PostgresCluster",
     "Cache": "Dragonfly Redis RedisCluster RedisReplication RedisSentinel RedisFailover Valkey",
     "Claim": "PersistentVolumeClaim",
     "Volume": "PersistentVolume",

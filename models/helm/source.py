@@ -15,6 +15,7 @@ from models.helm.dependencies import missing_dependencies
 from models.helm.engine import EngineError, engine_name, render_chart
 from models.helm.fetch import fetch_chart, sha256
 from models.helm.find import base_name, cache_folder, cached_archive, find_chart
+from models.helm.libraries import without_unknown_calls
 from models.helm.lock import Lock
 from models.kustomize.charts import Approximate, ChartRequest
 from models.objects import KubeObject, Manifest, Missing, Origin, Rendered
@@ -41,6 +42,7 @@ class ChartSource:
         self._modelled: dict[Origin, list[tuple[ChartRequest, Modelled]]] = {}
         self._lacking: dict[Origin, list[ChartRequest]] = {}
         self._reasons: dict[Origin, str] = {}
+        self._left_out: dict[Origin, tuple[Path, ...]] = {}
 
     def __call__(self, request: ChartRequest) -> list[Manifest] | None:
         """The objects of a chart, or None when it can neither be had nor modelled."""
@@ -48,6 +50,8 @@ class ChartSource:
         if chart is not None:
             self.used.add(chart.resolve())
         real = self._rendered(request, chart) if chart is not None else None
+        if real is None and chart is not None:
+            real = self._without_library(request, chart)
         if real is not None and chart is not None:
             return [*real, *self._dependencies(request, chart)]
         made = self._model(request) if self.model else None
@@ -101,6 +105,17 @@ class ChartSource:
         except EngineError as error:
             self._explain(request, error)
             return None
+
+    def _without_library(self, request: ChartRequest, chart: Path) -> list[Manifest] | None:
+        """What a chart of the tree makes without the library that it calls and that is not here."""
+        if not chart.is_dir() or not any(missing_dependencies(chart, request)):
+            return None
+        with without_unknown_calls(chart) as found:
+            made = self._rendered(request, found[0]) if found is not None else None
+        if made is not None and found is not None:
+            self._reasons.pop(request.origin, None)
+            self._left_out[request.origin] = found[1]
+        return made
 
     def _explain(self, request: ChartRequest, error: EngineError) -> None:
         self._reasons[request.origin] = f"Helm does not render it: {' '.join(str(error).split())}"
@@ -159,6 +174,11 @@ class ChartSource:
                 yield from (missing_chart(request, self._reasons.get(origin, ""), entry) for request, entry in made)
         for requests in self._lacking.values():
             yield from (missing_chart(request) for request in requests)
+        for origin, files in self._left_out.items():
+            for file in files:
+                name = file.relative_to(self.repository).as_posix()
+                reason = "it calls templates of a library chart that is not in the tree"
+                yield Missing("file", name, origin, reason, "whatever it declares")
 
 
 def missing_chart(request: ChartRequest, reason: str = "", made: Modelled | None = None) -> Missing:

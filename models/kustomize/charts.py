@@ -35,6 +35,7 @@ class ChartRequest:
         chart_home: the directory that may hold the chart unpacked as ``chart_home/name``.
         local: that unpacked chart, when it is there.
         origin: the entry in the kustomization file.
+        alias: what the chart that depends on this one calls it, "" when it does not.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ChartRequest:
     chart_home: Path
     local: Path | None
     origin: Origin = field(default_factory=Origin)
+    alias: str = ""
 
     def __str__(self) -> str:
         version = f" {self.version}" if self.version else ""

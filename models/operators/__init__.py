@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.objects import KubeObject
-from models.operators import caches, claims, cnpg, gateways, k3s, prometheus, secrets, volsync
+from models.operators import caches, claims, cnpg, crunchy, gateways, k3s, prometheus, secrets, volsync
 
-_FIRST = (cnpg.derive, prometheus.derive, caches.derive, secrets.derive, gateways.derive, volsync.derive, k3s.derive)
+_FIRST = (
+    cnpg.derive,
+    crunchy.derive,
+    prometheus.derive,
+    caches.derive,
+    secrets.derive,
+    gateways.derive,
+    volsync.derive,
+    k3s.derive,
+)
 
 
 def derive(objects: Sequence[KubeObject]) -> list[KubeObject]:

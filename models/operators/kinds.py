@@ -44,6 +44,7 @@ _KNOWN = {
     "bitnami.com": "SealedSecret",
     "external-secrets.io": "ClusterSecretStore ExternalSecret SecretStore",
     "postgresql.cnpg.io": "Backup Cluster Database ImageCatalog ClusterImageCatalog Pooler ScheduledBackup",
+    "postgres-operator.crunchydata.com": "PostgresCluster",
     "monitoring.coreos.com": """Alertmanager AlertmanagerConfig PodMonitor Probe Prometheus
         PrometheusAgent PrometheusRule ScrapeConfig ServiceMonitor ThanosRuler""",
     "metallb.io": "AddressPool BFDProfile BGPAdvertisement BGPPeer Community IPAddressPool L2Advertisement",

@@ -20,6 +20,7 @@ from models.platform import read_platform
 from models.rules.quantity import format_bytes, format_millicores
 from models.scenario import Cluster as ClusterSpec
 from models.scenario_file import Changes, load_scenario
+from models.shapes import check_shapes
 from models.sight import LEGEND, MARKS, Sight, least
 from reports.commands.inspect import make_table, missing_row, parse_nodes
 from reports.commands.reading import read_paths, read_trees
@@ -60,6 +61,9 @@ def place_tree(
         read_paths(paths, fetch=fetch, root=root) if loaded is None else read_trees(loaded, fetch=fetch, root=root)
     )
     platform = read_platform(with_storage_classes(rendered, spec.distribution))
+    problems = check_shapes(platform)
+    if problems:
+        raise InputError(problems)
     placement = place_platform(platform, cluster, seed=seed, timings=timings)
     answer = _placement_answer(placement, cluster)
     if as_json:

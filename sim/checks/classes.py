@@ -13,27 +13,27 @@ from sim.checks.check import Check, Defect, subject_of
 from sim.checks.look import Look
 from sim.checks.patch import json_patch, patch, pointer
 from sim.checks.storage import class_name
+from sim.distribution import ASSUMED, ASSUMED_LOCAL, ASSUMED_NETWORK
 from sim.platform.storage import LOCAL_PROVISIONERS
 
+_KIND_OF: Final = {ASSUMED_LOCAL: "storage on the disk of a node", ASSUMED_NETWORK: "storage on the network"}
 _SNAPSHOT_TEXT: Final = re.compile(r"volumeSnapshotClassName:\s*[\"']?([a-z0-9][\w.\-]*)")
 
 
 def storage_class_missing(look: Look) -> Iterator[Defect]:
     """Claims of a class that neither the tree nor the distribution has: they stay Pending, and their pods with them."""
     groups: dict[str, list[KubeObject]] = {}
+    classes = look.platform.storage_classes
+    shown = {name for name, item in classes.items() if item.origin.by != ASSUMED}
     fixed = {str(item.spec.get("storageClassName")) for item in look.platform.volumes}
     for claim in look.platform.claims:
         name = class_name(look, claim)
-        if (
-            name
-            and name not in look.platform.storage_classes
-            and name not in fixed
-            and not claim.spec.get("volumeName")
-        ):
+        if name and name not in shown and name not in fixed and not claim.spec.get("volumeName"):
             groups.setdefault(name, []).append(claim)
     hidden = _hidden_anywhere(look)
-    known = sorted(look.platform.storage_classes)
+    known = sorted(shown)
     for name, claims in groups.items():
+        assumed = str(classes[name].manifest.get("provisioner")) if name in classes else ""
         other = look.declared_elsewhere("StorageClass", name)
         unsure = bool(hidden) or not look.standing.hardware_known
         single = (
@@ -41,10 +41,14 @@ def storage_class_missing(look: Look) -> Iterator[Defect]:
         )
         bind = "bind" if len(claims) > 1 else "binds"
         waiting = _waiting_for(look, claims)
+        if assumed:
+            says = f"StorageClass {name} is not in what could be read: {_claims(claims)} of it may never bind"
+        elif other:
+            says = f"StorageClass {name} is not in this tree: {_claims(claims)} of it {bind} only if the cluster has it"
+        else:
+            says = f"StorageClass {name} does not exist: {_claims(claims)} of it never {bind}"
         yield Defect(
-            f"StorageClass {name} is not in this tree: {_claims(claims)} of it {bind} only where the cluster has it"
-            if other
-            else f"StorageClass {name} does not exist: {_claims(claims)} of it never {bind}",
+            says,
             claims[0],
             "spec.storageClassName",
             (
@@ -53,6 +57,7 @@ def storage_class_missing(look: Look) -> Iterator[Defect]:
                 f"classes of the tree: {', '.join(known) or 'none'}",
                 *([f"the repository has it at {other}, outside of this tree"] if other else []),
                 *(f"not read: {item}" for item in hidden[:3]),
+                *([f"taken to exist, as {_KIND_OF[assumed]}"] if assumed else []),
             ),
             look.read_as_well(other, f"StorageClass {name}")
             if other

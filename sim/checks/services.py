@@ -47,6 +47,9 @@ def service_selects_nothing(look: Look) -> Iterator[Defect]:
         selector = mapping(service.spec.get("selector"))
         if service.origin.provenance not in _WRITTEN or not selector or subject_of(service) in told:
             continue
+        if service.spec.get("type") == "ExternalName":
+            # It is a name; a selector, as common labels give it one, means nothing.
+            continue
         if look.platform.service_workloads(service):
             continue
         hidden = look.unseen(service.namespace)

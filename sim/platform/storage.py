@@ -26,6 +26,7 @@ LOCAL_PROVISIONERS = frozenset(
         "topolvm.cybozu.com",
         "k8s.io/minikube-hostpath",
         "docker.io/hostpath",
+        "assumed/node-local",
         NO_PROVISIONER,
     }
 )
@@ -188,7 +189,7 @@ def _provisioned(name: str, claim: Manifest, storage_class: str, node: str, obje
 
 def _claimed(volume: Manifest, claim: Manifest) -> Manifest:
     reference = {"kind": "PersistentVolumeClaim", "namespace": _namespace(claim), "name": _name(claim)}
-    return {**volume, "spec": {**volume["spec"], "claimRef": reference}, "status": {"phase": "Bound"}}
+    return {**volume, "spec": {**(volume.get("spec") or {}), "claimRef": reference}, "status": {"phase": "Bound"}}
 
 
 def _bound(claim: Manifest, volume: str) -> Manifest:

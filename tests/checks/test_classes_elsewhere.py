@@ -63,7 +63,7 @@ def test_a_storage_class_of_another_overlay_names_the_pods_that_wait_and_the_ove
     repository_with_a_class_in_its_infra(tmp_path)
     found = run_checks(stand(render_tree(tmp_path / "overlays" / "apps"), CLUSTERS["three"]))
     (item,) = [item for item in found if item.code == "STORAGECLASS-MISSING"]
-    assert item.title == "StorageClass fast is not in this tree: 1 claim of it binds only where the cluster has it"
+    assert item.title == "StorageClass fast is not in this tree: 1 claim of it binds only if the cluster has it"
     assert item.severity is Severity.WARNING
     assert "pods pending with them: Deployment home/app" in item.evidence
     assert "the repository has it at base/classes/class.yaml:1, outside of this tree" in item.evidence

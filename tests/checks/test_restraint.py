@@ -216,3 +216,12 @@ def test_a_class_in_another_part_of_the_repository_is_a_risk_with_the_tree_to_ad
         "read infra/all.yaml as well (a second path of check and place, a second --tree of run, or trees: of a "
         "scenario), or make sure that the cluster has PriorityClass gold"
     )
+
+
+def test_a_service_that_is_only_another_name_selects_nothing_and_need_not() -> None:
+    service = "\n---\napiVersion: v1\nkind: Service\nmetadata: {name: nas, namespace: home}\n"
+    spec = "spec: {%s, selector: {part: home}, ports: [{port: 80}]}\n"
+    codes = [item.code for item in told(app() + service + spec % "type: ClusterIP")]
+    assert "SERVICE-SELECTS-NOTHING" in codes
+    codes = [item.code for item in told(app() + service + spec % "type: ExternalName, externalName: nas.lan")]
+    assert "SERVICE-SELECTS-NOTHING" not in codes

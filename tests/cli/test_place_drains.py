@@ -72,3 +72,87 @@ def test_the_text_says_which_drain_never_ends_and_what_kubectl_asks_for(
         "Cannot evict pod as it would violate the pod's disruption budget. "
         "The disruption budget web needs 1 healthy pods and has 1 currently\n"
     ) in text
+
+
+OVERLAY = """\
+namespace: home
+resources: [../base.yaml]
+replicas: [{name: db, count: %d}]
+"""
+DATABASE = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, image: "postgres:16"}]}
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+
+
+def test_overlays_that_exclude_each_other_are_placed_once_with_the_storage_of_k3s(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base.yaml").write_text(DATABASE)
+    for count, name in enumerate(("first", "second"), 1):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kustomization.yaml").write_text(OVERLAY % count)
+    assert main(["place", str(tmp_path), "--nodes", "2xm920q:server", "--json"]) == 0
+    pods = json.loads(capfd.readouterr().out)["pods"]
+    assert [(pod["pod"], pod["state"]) for pod in pods if pod["workload"] == "StatefulSet home/db"] == [
+        ("home/db-0", "placed")
+    ]
+
+
+CLAIMS = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: %(name)s, namespace: home}
+spec: {storageClassName: %(name)s, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: %(name)s, namespace: home}
+spec:
+  selector: {matchLabels: {app: %(name)s}}
+  template:
+    metadata: {labels: {app: %(name)s}}
+    spec:
+      containers: [{name: app, image: "acme/app:1"}]
+      volumes: [{name: data, persistentVolumeClaim: {claimName: %(name)s}}]
+"""
+UNREAD = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: storage, namespace: argocd}
+spec:
+  destination: {namespace: storage}
+  source: {repoURL: "https://charts.example.org", chart: acme-storage, targetRevision: 1.0.0}
+"""
+
+
+def test_storage_classes_of_a_chart_that_was_not_read_are_taken_to_exist_and_told_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "all.yaml").write_text("---\n".join(CLAIMS % {"name": name} for name in ("fast", "fast-hostpath")))
+    arguments = [str(tmp_path), "--nodes", "2xm920q:server"]
+
+    def states() -> list[tuple[str, str, int]]:
+        assert main(["place", *arguments, "--json"]) == 0
+        pods = json.loads(capfd.readouterr().out)["pods"]
+        return [(pod["pod"], pod["state"], len(pod["pins"])) for pod in pods if pod["pod"].startswith("home/")]
+
+    assert states() == [("home/fast-0", "pending", 0), ("home/fast-hostpath-0", "pending", 0)]
+    assert main(["check", *arguments]) == 99
+    assert "ERROR   STORAGECLASS-MISSING: StorageClass fast does not exist" in capfd.readouterr().out
+    (tmp_path / "storage.yaml").write_text(UNREAD)
+    assert states() == [("home/fast-0", "placed", 0), ("home/fast-hostpath-0", "placed", 1)]
+    assert main(["check", *arguments]) == 0
+    text = capfd.readouterr().out
+    assert "WARNING STORAGECLASS-MISSING: StorageClass fast is not in what could be read: 1 claim of it may" in text
+    assert "taken to exist, as storage on the network" in text
+    assert "taken to exist, as storage on the disk of a node" in text

@@ -189,6 +189,43 @@ def test_clusters_give_the_one_cluster_that_is_known(tmp_path: Path) -> None:
     assert places(deployed(tmp_path, spec)) == {"in-cluster/api", "in-cluster/Web_App", "in-cluster/docs"}
 
 
+def test_clusters_with_labels_are_those_of_the_trees_own_secrets(tmp_path: Path) -> None:
+    labels = {"argocd.argoproj.io/secret-type": "cluster", "env": "prod"}
+    metadata = {"name": "home", "namespace": "argocd", "labels": labels}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"name": "Home"}}
+    (tmp_path / "secret.yaml").write_text(yaml.safe_dump(secret), encoding="utf-8")
+
+    def spec(env: str) -> dict[str, Any]:
+        generators = [{"matrix": {"generators": [{"clusters": {"selector": {"matchLabels": {"env": env}}}}, FOLDERS]}}]
+        return {
+            "goTemplate": True,
+            "generators": generators,
+            "template": template("{{ .path.basename }}", "{{ .path.path }}", "{{ .nameNormalized }}"),
+        }
+
+    deployed(tmp_path, spec("prod"))
+    found = render_whole(tmp_path)
+    assert (places(found), found.missing) == ({"home/api", "home/Web_App", "home/docs"}, ())
+    deployed(tmp_path, spec("lab"))
+    found = render_whole(tmp_path)
+    assert places(found) == {"/api", "/Web_App", "/docs"}  # as they stand in the tree
+    assert [entry.reason for entry in found.missing] == ["no cluster Secret of the tree has these labels"]
+
+
+def test_clusters_that_nobody_wrote_down_are_taken_as_one_that_has_the_labels_asked_for_first(tmp_path: Path) -> None:
+    generators = [
+        {"clusters": {"selector": {"matchLabels": {"env": env}}, "values": {"folder": folder}}}
+        for env, folder in (("prod", "api"), ("lab", "docs"), ("prod", "Web_App"))
+    ]
+    spec = {"generators": generators, "template": template("{{values.folder}}", "apps/{{values.folder}}", "{{name}}")}
+    found = deployed(tmp_path, spec)
+    assert places(found) == {"in-cluster/api", "in-cluster/Web_App"}
+    assert [entry.reason.partition(": ")[2] for entry in found.missing] == [
+        "the tree is taken to be for one that has them",
+        "the one of this tree has others",
+    ]
+
+
 @pytest.mark.parametrize(
     ("generator", "what"),
     [
@@ -196,7 +233,6 @@ def test_clusters_give_the_one_cluster_that_is_known(tmp_path: Path) -> None:
         ({"pullRequest": {"github": {"owner": "acme"}}}, "pullRequest generator"),
         ({"plugin": {"configMapRef": {"name": "p"}}}, "plugin generator"),
         ({"clusterDecisionResource": {"configMapRef": "p"}}, "clusterDecisionResource generator"),
-        ({"clusters": {"selector": {"matchLabels": {"env": "prod"}}}}, "clusters generator"),
         ({"git": {"repoURL": "https://github.com/acme/other", "directories": [{"path": "*"}]}}, "git generator of"),
     ],
 )

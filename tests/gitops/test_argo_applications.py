@@ -252,3 +252,36 @@ def test_a_folder_that_another_root_includes_is_not_deployed_twice(tmp_path: Pat
     )
     maps = [item for item in render_whole(tmp_path).objects if item.kind == "ConfigMap"]
     assert [(item.namespace, item.name) for item in maps] == [("prod", "loose")]
+
+
+def test_a_chart_of_a_registry_may_be_written_as_a_folder_of_it(tmp_path: Path) -> None:
+    chart = {"repoURL": "oci://ghcr.io/acme/charts/app-template", "path": ".", "targetRevision": "4.0.0"}
+    values = {"controllers": {"main": {"containers": {"main": {"image": {"repository": "acme/web", "tag": "1"}}}}}}
+    manifests = {"repoURL": "oci://ghcr.io/acme/manifests", "path": ".", "targetRevision": "1"}
+    write(
+        tmp_path,
+        {
+            "root/kustomization.yaml": {"resources": ["app.yaml", "other.yaml"]},
+            "root/app.yaml": application("web", {**chart, "helm": {"valuesObject": values}}),
+            "root/other.yaml": application("other", manifests),
+            "elsewhere/map.yaml": config("loose"),
+        },
+    )
+    rendered = render_whole(tmp_path / "root", repository=tmp_path)
+    assert keys(rendered) == {"Application argocd/web", "Application argocd/other", "Deployment prod/web"}
+    told = {entry.what: entry.reason for entry in rendered.missing if not entry.modelled}
+    assert told == {". of oci://ghcr.io/acme/manifests": "it is an artifact of a registry"}
+    chart_entry = next(entry for entry in rendered.missing if entry.modelled)
+    assert chart_entry.what == "app-template 4.0.0 from oci://ghcr.io/acme/charts"
+
+
+def test_a_folder_that_an_application_renames_does_not_run_under_its_old_name_as_well(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "app.yaml": application("shop", {"path": "shop", "kustomize": {"nameSuffix": "-east"}}),
+            "shop/kustomization.yaml": {"resources": ["map.yaml"]},
+            "shop/map.yaml": config("loose"),
+        },
+    )
+    assert keys(render_whole(tmp_path)) == {"Application argocd/shop", "ConfigMap prod/loose-east"}

@@ -135,3 +135,56 @@ spec: {path: ./NAME, sourceRef: {kind: GitRepository, name: flux-system}}
     rendered = render_whole(tmp_path)
     assert "good" in [item.name for item in rendered.objects if item.kind == "ConfigMap"]
     assert [(entry.what, entry.origin.file) for entry in rendered.missing] == [("bad", "bad/all.yaml")]
+
+
+HOOK = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: hooked, annotations: {argocd.argoproj.io/hook: PostSync}}
+"""
+
+
+def test_a_chart_with_a_hook_of_argo_cd_waits_for_its_application(tmp_path: Path) -> None:
+    chart(tmp_path, "system/argocd", "argocd-apps", APPLICATIONS)
+    chart(tmp_path, "apps/hooks", "", HOOK=HOOK)
+    rendered = render_whole(tmp_path)
+    assert named(rendered, "ConfigMap") == ["hooks/hooked"]
+    guessed = [entry.what for entry in rendered.missing if entry.kind == "generator"]
+    assert guessed == ["installation of system/argocd"]
+
+
+DEPENDENCIES = """
+apiVersion: v2
+name: notes
+version: 0.0.0
+dependencies:
+  - {name: common, version: 3.7.3, repository: "https://charts.example.org"}
+  - {name: postgresql, version: 18.1.0, repository: "https://charts.bitnami.com/bitnami", alias: db}
+  - {name: redis, version: 23.2.0, repository: "https://charts.bitnami.com/bitnami", tags: [cache]}
+"""
+NOTES = """
+tags: {cache: false}
+controllers: {main: {containers: {main: {image: {repository: acme/notes, tag: "1"}}}}}
+"""
+
+
+def test_a_chart_whose_library_is_missing_keeps_what_needs_no_library_and_names_the_rest(tmp_path: Path) -> None:
+    calls = '{{ include "acme.labels" . }}'
+    chart(
+        tmp_path,
+        "apps/notes",
+        "",
+        NOTES,
+        all='{{ include "bjw-s.common.loader.all" . }}',
+        own="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\n",
+        lost=f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: lost, labels: {calls}}}\n",
+    )
+    (tmp_path / "apps/notes/Chart.yaml").write_text(DEPENDENCIES)
+    rendered = render_whole(tmp_path)
+    assert named(rendered, "ConfigMap") == ["notes/own"]
+    assert named(rendered, "Deployment") == ["notes/notes"]
+    assert named(rendered, "StatefulSet") == ["notes/notes-db"]
+    assert [entry.what for entry in rendered.missing if not entry.modelled] == [
+        "installation of apps/notes",
+        "apps/notes/templates/lost.yaml",
+    ]

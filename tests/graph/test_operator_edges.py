@@ -493,3 +493,49 @@ def test_hosts_outside_that_a_variable_names_are_told_from_own_names(variable: s
     built = graph(deployment("app", extra=f"env: [{variable}]"))
     assert {target for _, target, _ in edges(built, "reaches-out-to")} == outside
     assert edges(built, "calls", "queries", "caches-in") == set()
+
+
+CRUNCHY = """
+---
+apiVersion: postgres-operator.crunchydata.com/v1beta1
+kind: PostgresCluster
+metadata: {name: pg, namespace: x}
+spec:
+  postgresVersion: 17
+  instances:
+    - name: main
+      replicas: 2
+      dataVolumeClaimSpec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+  users: [{name: shop}]
+  proxy: {pgBouncer: {replicas: 2}}
+  backups:
+    pgbackrest:
+      repos:
+        - name: repo1
+          volume: {volumeClaimSpec: {resources: {requests: {storage: 5Gi}}}}
+          schedules: {full: "0 1 * * 0"}
+        - {name: repo2, s3: {bucket: b}}
+"""
+USER = "env: [{name: DB_HOST, valueFrom: {secretKeyRef: {name: pg-pguser-shop, key: pgbouncer-host}}}]"
+
+
+def test_crunchys_database_is_queried_through_its_pooler_and_copied_by_its_jobs() -> None:
+    text = CRUNCHY + deployment("web", extra=USER)
+    built = graph(text)
+    assert edges(built, "queries") == {
+        ("Deployment x/web", "Service x/pg-pgbouncer", "queries"),
+        ("Deployment x/pg-pgbouncer", "Service x/pg-primary", "queries"),
+    }
+    assert {edge[:2] for edge in edges(built, "backs-up")} == {
+        ("CronJob x/pg-repo1-full", f"PersistentVolumeClaim x/pgdata-pg-main-{number}") for number in (0, 1)
+    }
+    assert built.graph["dangling"] == ()
+    assert "Deployment x/web" in taken_down_by(built, "PostgresCluster x/pg").hard_workloads
+    pods = {item.id: item.replicas for item in platform(text).workloads}
+    assert pods == {
+        "Deployment x/web": 1,
+        "StatefulSet x/pg-main": 2,
+        "Deployment x/pg-pgbouncer": 2,
+        "StatefulSet x/pg-repo-host": 1,
+        "CronJob x/pg-repo1-full": 1,
+    }

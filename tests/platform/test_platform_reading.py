@@ -48,6 +48,16 @@ def test_object_without_a_namespace_belongs_to_default_and_a_cluster_wide_one_to
     assert read.get("PersistentVolume", "", "b") is not None
 
 
+def test_of_two_versions_of_one_object_the_first_counts_and_one_entry_tells_of_the_others() -> None:
+    kind = "apiVersion: v1\nkind: Service\n"
+    second = "metadata: {name: a, namespace: default}\nspec: {clusterIP: None}\n"
+    texts = ("metadata: {name: a}\n", "metadata: {name: b}\n", second, "metadata: {name: b}\n")
+    read = read_platform(render_text("---\n".join(kind + text for text in texts)))
+    assert [(item.name, dict(item.spec)) for item in read.by_kind("Service")] == [("a", {}), ("b", {})]
+    (entry,) = read.rendered.missing
+    assert (entry.what, entry.origin.line) == ("second version of Service default/a", 9)
+
+
 def test_destination_of_an_application_set_gives_the_namespace_of_its_folder() -> None:
     from models.objects import KubeObject, Origin, Rendered
 
