@@ -165,7 +165,9 @@ def run(
     ] = None,
     override: Annotated[list[str] | None, typer.Option(help="apply a named override of the file")] = None,
     chosen: Annotated[list[str] | None, typer.Option("--scenario", help="apply a named scenario of the file")] = None,
-    tree: Annotated[list[Path] | None, typer.Option(help="run it on this tree instead")] = None,
+    tree: Annotated[
+        list[Path] | None, typer.Option(help="run it on this tree instead; several make one platform")
+    ] = None,
     workers: Annotated[int, typer.Option("-n", "--workers", min=0, help="processes; 0: one per core")] = 0,
     show_resolved: Annotated[bool, typer.Option("--show-resolved", help="print what would run, and stop")] = False,
     report_only: Annotated[
