@@ -40,12 +40,14 @@ def render_tree(
     charts: ChartRenderer | None = None,
     show_secrets: bool = False,
     keep_going: bool = False,
+    spare: ChartRenderer | None = None,
 ) -> Rendered:
     """What ``path`` renders to.
 
     ``path`` is a Kustomize root, a folder that holds Kustomize roots somewhere below it (every root that no other
     kustomization refers to is built), a folder of plain manifests, or one file. Secret values are dropped unless
     ``show_secrets``. With ``keep_going`` a root that cannot be built is listed as missing when another one can be.
+    ``spare`` renders the charts of a root that cannot be built with those that ``charts`` renders.
 
     Raises:
         InputError: the path does not exist or holds nothing. RenderError: the tree itself is broken.
@@ -58,7 +60,7 @@ def render_tree(
     else:
         folder = path.parent if path.is_file() else path
         roots = discover_roots(folder)
-        build = partial(_build_roots, roots, repository, renderer, charts, keep_going=keep_going)
+        build = partial(_build_roots, roots, repository, renderer, (charts, spare), keep_going=keep_going)
         rendered = build() if roots else _plain_folder(folder, repository)
     if not rendered.objects and not rendered.missing:
         raise NothingHereError(
@@ -159,7 +161,12 @@ def _is_component(folder: Path) -> bool:
 
 
 def _build_roots(
-    roots: Sequence[Path], repository: Path, renderer: str, charts: ChartRenderer | None, *, keep_going: bool
+    roots: Sequence[Path],
+    repository: Path,
+    renderer: str,
+    charts: tuple[ChartRenderer | None, ChartRenderer | None],
+    *,
+    keep_going: bool,
 ) -> Rendered:
     total = Rendered()
     problems: list[Problem] = []
@@ -169,13 +176,22 @@ def _build_roots(
             if renderer == "kustomize":
                 total += _run_kustomize(root, repository)
             else:
-                total += kustomize.build(root, repository=repository, charts=charts)
+                total += _built(root, repository, *charts)
         except InputError as error:
             problems.extend(error.problems)
             failed.append(_failed(display_path(root, repository), error.problems[0]))
     if problems and not (keep_going and total.objects):
         raise RenderError(problems)
     return total + Rendered((), tuple(failed))
+
+
+def _built(root: Path, repository: Path, charts: ChartRenderer | None, spare: ChartRenderer | None) -> Rendered:
+    try:
+        return kustomize.build(root, repository=repository, charts=charts)
+    except InputError:
+        if spare is None:
+            raise
+        return kustomize.build(root, repository=repository, charts=spare)
 
 
 def _failed(root: str, problem: Problem) -> Missing:

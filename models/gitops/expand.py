@@ -10,7 +10,6 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from models.errors import RenderError
 from models.gitops import argo, flux, k3s
 from models.gitops.clusters import is_cluster
 from models.gitops.folders import Tree, read_file
@@ -60,21 +59,17 @@ def render_whole(
     root = (repository or find_repository(path)).resolve()
     charts = ChartSource(root, model=model, fetch=fetch, cache=cache)
     lone = chart_folders(path.resolve()) if expand else []
+    # A patch may name an object that the real chart makes and its model does not: then do without models there.
+    # What no root of several can do without is told of it alone.
+    spare = ChartSource(root, fetch=fetch, cache=cache) if model else None
     try:
-        rendered = render_tree(path, repository=root, renderer=renderer, charts=charts, show_secrets=True)
+        rendered = render_tree(
+            path, repository=root, renderer=renderer, charts=charts, show_secrets=True, keep_going=True, spare=spare
+        )
     except NothingHereError:
         if not lone:
             raise
         rendered = Rendered(roots=(".",))
-    except RenderError:
-        # A patch may name an object that the real chart makes and its model does not: then do without models there.
-        # What no root of several can do without is told of it alone.
-        plain = charts.modelled_any
-        charts = ChartSource(root, model=model and not plain, fetch=fetch, cache=cache)
-        rendered = render_tree(
-            path, repository=root, renderer=renderer, charts=charts, show_secrets=True, keep_going=True
-        )
-        charts = ChartSource(root, model=model, fetch=fetch, cache=cache) if plain else charts
     if expand:
         loose = _with_loose(rendered, path, Tree(root, charts))
         extra = {id(item) for item in loose.objects[len(rendered.objects) :]}

@@ -18,7 +18,7 @@ from models.gitops.releases import Release, release_objects
 from models.gitops.repository import is_this_repository
 from models.gitops.substitute import DISABLED, Variables, substitute
 from models.objects import KubeObject, Missing, Origin, Rendered, dig, string_map
-from models.operators.make import mapping, maps
+from models.operators.make import items, mapping, maps
 
 SOURCE_GROUP = "source.toolkit.fluxcd.io"
 KUSTOMIZE_GROUP, HELM_GROUP = "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io"
@@ -180,7 +180,8 @@ def helm_release_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered
         "chart",
         f"HelmRelease {item.name}: chart {chart['name']} {chart['version']}".rstrip(),
     )
-    values = _values(item, known)
+    given, absent = _chart_values(tree, item, chart["local"])
+    values = merge_values(given, _values(item, known))
     release = Release(
         name=chart["name"],
         repo=chart["repo"],
@@ -193,6 +194,9 @@ def helm_release_objects(tree: Tree, item: KubeObject, known: Known) -> Rendered
         include_crds=dig(item.manifest, "spec", "install", "crds", default="Create") != "Skip",
     )
     rendered = release_objects(tree, release)
+    hides = f"what its values change in release {release_name}"
+    lost = (Missing("file", name, item.origin, "this value file is not in the tree", hides) for name in absent)
+    rendered += Rendered((), tuple(lost))
     for renderer in maps(item.spec.get("postRenderers")):
         fields = mapping(renderer.get("kustomize"))
         over = {field: fields.get(field) for field in ("patches", "images", "patchesStrategicMerge", "patchesJson6902")}
@@ -231,18 +235,46 @@ def _from_spec(
     name, version = str(spec.get("chart") or ""), str(spec.get("version") or "")
     if not name:
         return None
-    if reference.get("kind") == "GitRepository":
-        folder = tree.folder(name.removeprefix("./"))
-        if folder is None:
-            return None
-        return {"name": folder.name, "repo": "", "version": "", "local": name.removeprefix("./")}
     space = str(reference.get("namespace") or namespace)
+    if reference.get("kind") in ("GitRepository", "Bucket"):
+        return _from_files(tree, reference, space, name.removeprefix("./").rstrip("/"), known, item)
     source = _lookup(known, str(reference.get("kind")), space, str(reference.get("name") or ""), item)
     url = str(source.spec.get("url") or "").rstrip("/") if source is not None else ""
     if source is None:
         # The chart's name is all that a model needs; the repository stands elsewhere.
         url = f"{reference.get('kind', 'HelmRepository')} {space}/{reference.get('name', '')}"
     return {"name": name, "repo": url, "version": version, "local": ""}
+
+
+def _from_files(
+    tree: Tree, reference: Mapping[str, Any], space: str, path: str, known: Known, item: KubeObject
+) -> dict[str, str] | None:
+    """A chart that is a folder: of this repository, or of another one whose chart the catalogue may have."""
+    source = _lookup(known, str(reference["kind"]), space, str(reference.get("name") or ""), item)
+    url = str(source.spec.get("url") or "") if source is not None else ""
+    folder = tree.folder(path) if not url or is_this_repository(tree.repository, url) else None
+    if folder is not None and (folder / "Chart.yaml").is_file():
+        return {"name": folder.name, "repo": "", "version": "", "local": path}
+    name = path.rpartition("/")[2]
+    repo = url or f"{reference['kind']} {space}/{reference.get('name', '')}"
+    return {"name": name, "repo": repo, "version": "", "local": ""} if load_model(name) else None
+
+
+def _chart_values(tree: Tree, item: KubeObject, local: str) -> tuple[dict[str, Any], list[str]]:
+    """What ``valuesFiles`` of the chart say, later ones over earlier ones, and those that cannot be read.
+
+    They are paths in the source: in this repository for a chart of it, in the chart for any other.
+    """
+    spec = mapping(item.get("spec", "chart", "spec"))
+    values: dict[str, Any] = {}
+    absent: list[str] = []
+    for name in map(str, items(spec.get("valuesFiles"))):
+        file = tree.folder(name.removeprefix("./")) if local else None
+        if file is not None and file.is_file():
+            values = merge_values(values, yaml_map(file.read_text(encoding="utf-8", errors="replace")))
+        elif (local and spec.get("ignoreMissingValuesFiles") is not True) or (not local and name != "values.yaml"):
+            absent.append(name)
+    return values, absent
 
 
 def _values(item: KubeObject, known: Known) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from models.platform import Platform
 
 CODES: Mapping[str, str] = {
     "GRAPH-DANGLING": "something calls a host that no object of the tree serves",
-    "GRAPH-MISSING-REF": "something names a Secret, ConfigMap, claim, class or middleware that the tree does not have",
+    "GRAPH-MISSING-REF": "something names a Secret, ConfigMap, claim, class, middleware or Gateway that is not there",
     "GRAPH-MONITOR-EMPTY": "a monitor selects nothing to scrape",
     "GRAPH-NO-ENDPOINTS": "a Service that is called has no pods behind it",
     "GRAPH-POLICY-FORBIDS": "a network policy drops traffic that a manifest asks for",
@@ -137,7 +137,7 @@ def _missing_reference(listed: list[Dangling], kind: str, context: Context) -> F
         evidence.append(f"hidden charts of namespace {item.namespace} that might make it: {', '.join(hidden)}")
     return Finding(
         "GRAPH-MISSING-REF",
-        Severity.WARNING if kind in ("Secret", "StorageClass") or hidden else Severity.ERROR,
+        Severity.WARNING if kind in ("Secret", "StorageClass", "Gateway") or hidden else Severity.ERROR,
         f"{item.target} is needed by {_some([entry.source for entry in listed])}, and nothing in the tree makes it",
         item.source,
         _where(item.evidence.origin, item.evidence.field),
@@ -165,6 +165,8 @@ def _no_endpoints(graph: nx.MultiDiGraph[str], context: Context) -> Iterator[Fin
     for service in context.platform.services:
         node = f"Service {service.namespace}/{service.name}"
         if not mapping(service.spec.get("selector")) or context.platform.service_workloads(service):
+            continue
+        if service.spec.get("type") == "ExternalName":
             continue
         callers = sorted({a for a, _, data in graph.in_edges(node, data=True) if data["kind"] not in ("makes",)})
         if not callers:

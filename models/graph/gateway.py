@@ -12,7 +12,7 @@ from models.graph.routes import Backend, EntryRoute, RouteContext
 from models.objects import KubeObject
 from models.operators.make import items, mapping, maps, whole
 
-_KINDS: Mapping[str, Literal["http", "tcp", "udp"]] = {
+GATEWAY_ROUTES: Mapping[str, Literal["http", "tcp", "udp"]] = {
     "HTTPRoute": "http",
     "GRPCRoute": "http",
     "TLSRoute": "tcp",
@@ -28,7 +28,7 @@ _FILTERS = {
 
 def gateway_routes(context: RouteContext) -> Iterator[EntryRoute]:
     """One route per parent Gateway, host name, rule and path."""
-    for kind, protocol in _KINDS.items():
+    for kind, protocol in GATEWAY_ROUTES.items():
         for item in context.platform.by_kind(kind, "gateway.networking.k8s.io"):
             parents = _gateways(context, item)
             for gateway, section in parents:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.graph.context import Context, Dangling, edge, id_of
+from models.graph.gateway import GATEWAY_ROUTES
 from models.graph.netpol import cilium_governs
 from models.graph.schema import Edge, Evidence, Strength, node_id
 from models.objects import KubeObject
@@ -22,6 +23,7 @@ def structure_edges(context: Context) -> Iterator[Edge | Dangling]:
     yield from _custom_references(context)
     yield from _made(context)
     yield from _claims(context)
+    yield from _parents(context)
     yield from _governed(context)
 
 
@@ -247,6 +249,20 @@ def _claims(context: Context) -> Iterator[Edge | Dangling]:
         yield Edge(id_of(claim), target, "binds", Strength.HARD, (evidence,))
         if name not in context.platform.storage_classes and not volume:
             yield Dangling(id_of(claim), target, claim.namespace, evidence, optional=True)
+
+
+def _parents(context: Context) -> Iterator[Edge | Dangling]:
+    """Gateways that routes name and that are not in the tree: nothing leads to such a route."""
+    for kind in GATEWAY_ROUTES:
+        for item in context.platform.by_kind(kind, "gateway.networking.k8s.io"):
+            for index, parent in enumerate(maps(item.spec.get("parentRefs"))):
+                space, name = str(parent.get("namespace") or item.namespace), str(parent.get("name") or "")
+                if parent.get("kind", "Gateway") != "Gateway" or context.platform.get("Gateway", space, name):
+                    continue
+                evidence = Evidence("parent gateway", item.origin, f"spec.parentRefs[{index}]", f"Gateway {name}")
+                target = node_id("Gateway", space, name)
+                yield Edge(id_of(item), target, "uses", Strength.HARD, (evidence,))
+                yield Dangling(id_of(item), target, space, evidence, optional=True)
 
 
 def _data_source(context: Context, claim: KubeObject) -> Iterator[Edge | Dangling]:

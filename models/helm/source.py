@@ -77,11 +77,6 @@ class ChartSource:
             found += made or []
         return found
 
-    @property
-    def modelled_any(self) -> bool:
-        """Whether the catalogue had to stand in for some chart so far."""
-        return bool(self._modelled)
-
     def _found(self, request: ChartRequest) -> Path | None:
         try:
             return self._locate(request)

@@ -26,7 +26,9 @@ def absorb(resources: ResMap, made: Resource, where: Where) -> None:
     """Add a generated resource, or merge it into the one that it names. Raises RenderError."""
     current = made.current
     found = resources.matching(lambda one: one == current)
-    if not found:
+    if found and made.guessed:
+        return
+    if not found or (found[0].guessed and made.behavior not in ("merge", "replace")):
         if made.behavior in ("merge", "replace"):
             raise AbsentError(
                 Problem(

@@ -159,8 +159,12 @@ def inflate(
     if objects is None:
         state.lacks_chart(request)
         return []
-    state.approximate |= isinstance(objects, Approximate)
-    return [Resource(tree, request.origin) for tree in manifests_of(objects, request)]
+    guessed = isinstance(objects, Approximate)
+    state.approximate |= guessed
+    found = [Resource(tree, request.origin) for tree in manifests_of(objects, request)]
+    for resource in found:
+        resource.guessed = guessed
+    return found
 
 
 def _iam_service_account(plugin: Plugin) -> Resource:

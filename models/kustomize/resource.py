@@ -115,19 +115,24 @@ They stand in the manifest as they do upstream, for what a patch does to annotat
 
 
 class Resource:
-    """A manifest tree plus what Kustomize remembers about it."""
+    """A manifest tree plus what Kustomize remembers about it.
 
-    __slots__ = ("origin", "tree", "var_names")
+    ``guessed``: the model of a chart made it; anything that is written under the same identity goes before it.
+    """
+
+    __slots__ = ("guessed", "origin", "tree", "var_names")
 
     def __init__(self, tree: Tree, origin: Origin) -> None:
         self.tree: Tree = tree
         self.origin = origin
         self.var_names: list[str] = []
+        self.guessed = False
 
     def copy(self) -> Resource:
         """A deep copy."""
         other = Resource(copy_tree(self.tree), self.origin)
         other.var_names = list(self.var_names)
+        other.guessed = self.guessed
         return other
 
     def _memory(self, name: str) -> str | None:
@@ -342,6 +347,11 @@ class ResMap:
         for other in others:
             current = other.current
             if (first := ids.get(current)) is not None:
+                if other.guessed:
+                    continue
+                if first.guessed:
+                    self.items[self.items.index(first)] = ids[current] = other
+                    continue
                 raise other.error(
                     f"may not add resource with an already registered id: {current}"
                     f" (the other one is at {first.origin})",

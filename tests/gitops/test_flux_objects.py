@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from models.gitops import Variables, render_whole, substitute
+from models.helm import engine_name
 from models.objects import Rendered
 
 
@@ -401,3 +402,35 @@ def test_pictures_and_rare_characters_survive_a_patch(tmp_path: Path) -> None:
     assert rendered.missing == ()
     item = found(rendered, "ConfigMap", "app")
     assert (item.namespace, item.manifest["data"]) == ("x", {"text": rare, "more": "\U0001f680"})
+
+
+def test_a_chart_in_a_folder_takes_its_own_value_files_and_another_repositorys_chart_is_looked_up_by_name(
+    tmp_path: Path,
+) -> None:
+    def chart(path: str, repository: str, **more: Any) -> dict[str, Any]:
+        return {"spec": {"chart": path, "sourceRef": {"kind": "GitRepository", "name": repository}, **more}}
+
+    files = ["charts/web/values.yaml", "charts/web/large.yaml", "charts/web/gone.yaml"]
+    values = {"controllers": {"main": {"containers": {"main": {"image": {"repository": "acme/api", "tag": "1"}}}}}}
+    template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: size}\ndata: {size: {{ .Values.size | quote }}}\n"
+    write(
+        tmp_path,
+        {
+            ".git/config": '[remote "origin"]\n\turl = https://github.com/acme/platform\n',
+            "web.yaml": release("web", chart=chart("./charts/web", "here", valuesFiles=files)),
+            "api.yaml": release("api", chart=chart("./charts/app-template", "there"), values=values),
+            "odd.yaml": release("odd", chart=chart("./", "there")),
+            "here.yaml": source("GitRepository", "here", url="https://github.com/acme/platform"),
+            "there.yaml": source("GitRepository", "there", url="https://github.com/acme/charts"),
+            "charts/web/Chart.yaml": {"apiVersion": "v2", "name": "web", "version": "1.0.0"},
+            "charts/web/values.yaml": {"size": "small"},
+            "charts/web/large.yaml": {"size": "large"},
+            "charts/web/templates/map.yaml": template,
+        },
+    )
+    rendered = render_whole(tmp_path)
+    assert found(rendered, "Deployment", "api").namespace == "apps"
+    told = {entry.what for entry in rendered.missing if not entry.modelled}
+    assert told >= {"charts/web/gone.yaml", "./"}
+    if engine_name():
+        assert found(rendered, "ConfigMap", "size").get("data", "size") == "large"

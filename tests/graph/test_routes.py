@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from graphs import deployment, platform
+from graphs import deployment, graph, platform
 
 from models.graph.matchers import Match, parse_rule
 from models.graph.middlewares import (
@@ -306,3 +306,12 @@ def test_two_objects_with_one_host_keep_two_ids() -> None:
     spec = "{routes: [{match: Host(`a.org`), services: []}]}"
     other = ingress_route(spec).replace("name: app", "name: other")
     assert list(routes(ingress_route(spec) + other)) == ["a.org", "a.org (x/other)"]
+
+
+def test_a_gateway_that_is_not_there_is_told_of_for_every_route_that_names_it() -> None:
+    head = "apiVersion: gateway.networking.k8s.io/v1\nmetadata: {namespace: x, name: "
+    route = "spec: {parentRefs: [{name: here}, {name: gone, namespace: net}, {kind: Service, name: mesh}]}\n"
+    gateway = "spec: {gatewayClassName: c, listeners: [{name: a, port: 80, protocol: HTTP}]}\n"
+    text = f"{head}web}}\nkind: HTTPRoute\n{route}---\n{head}here}}\nkind: Gateway\n{gateway}"
+    found = [(item.source, item.target, item.namespace) for item in graph(text).graph["dangling"]]
+    assert found == [("HTTPRoute x/web", "Gateway net/gone", "net")]
