@@ -260,14 +260,17 @@ def _by_namespace(objects: Iterable[KubeObject]) -> Mapping[str, tuple[KubeObjec
     return {namespace: tuple(listed) for namespace, listed in found.items()}
 
 
-def read_platform(rendered: Rendered) -> Platform:
+def read_platform(rendered: Rendered, *, once: bool = True) -> Platform:
     """The platform of the rendered roots: namespaces filled in, operators' objects added, workloads listed.
 
-    A number that is an unknown variable is left out and listed as missing, as are the later versions of one object.
+    A number that is an unknown variable is left out and listed as missing, as are the later versions of one object
+    (``once`` False keeps them: whoever asks the API server hears that the object exists).
     """
     rendered = settled(rendered)
-    placed, others = _once([_placed(item, namespace) for item, namespace in _namespaces(rendered)])
-    rendered = replace(rendered, missing=(*rendered.missing, *others))
+    placed = [_placed(item, namespace) for item, namespace in _namespaces(rendered)]
+    if once:
+        placed, others = _once(placed)
+        rendered = replace(rendered, missing=(*rendered.missing, *others))
     objects = (*placed, *derive(placed))
     return Platform(rendered, objects, tuple(_workloads(objects)))
 

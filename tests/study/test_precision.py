@@ -126,7 +126,7 @@ def test_latency_through_an_overloaded_line_is_marked_as_growing_with_the_length
 
 
 def test_two_runs_with_one_seed_are_compared_in_pairs() -> None:
-    given = ("run.length=2m", "run.warmUp=10s", "run.replications=5", "objectives.routes=[]")
+    given = ("run.length=2m", "run.warmUp=10s", "run.replications=5", "objectives.routes=[]", "traffic.2.streams=[]")
     wide, narrow = study("evening-peak", *given), study("evening-peak", *given, "network.uplink=25Mbit/s")
     before, after = run(wide, survival=False), run(narrow, survival=False)
     frame = stowplan.compare(before, after).set_index(["route", "measure"])
