@@ -260,13 +260,15 @@ def _by_namespace(objects: Iterable[KubeObject]) -> Mapping[str, tuple[KubeObjec
     return {namespace: tuple(listed) for namespace, listed in found.items()}
 
 
-def read_platform(rendered: Rendered) -> Platform:
+def read_platform(rendered: Rendered, *, once: bool = True) -> Platform:
     """The platform of the rendered roots: namespaces filled in, operators' objects added, workloads listed.
 
-    A number that is an unknown variable is left out and listed as missing, as are the later versions of one object.
+    A number that is an unknown variable is left out and listed as missing, as are the later versions of one object
+    (``once``; otherwise all of them stay).
     """
     rendered = settled(rendered)
-    placed, others = _once([_placed(item, namespace) for item, namespace in _namespaces(rendered)])
+    placed = [_placed(item, namespace) for item, namespace in _namespaces(rendered)]
+    placed, others = _once(placed) if once else (placed, ())
     rendered = replace(rendered, missing=(*rendered.missing, *others))
     objects = (*placed, *derive(placed))
     return Platform(rendered, objects, tuple(_workloads(objects)))
