@@ -95,6 +95,7 @@ def take_stock(rendered: Rendered, hardware: Iterable[Manifest] = ()) -> Stock:
     problems = [problem for item in rendered.objects if item.kind in _TYPED_KINDS for problem in wrong_types(item)]
     if problems:
         raise InputError(problems)
+    # The second object of one name is refused, and told so.
     platform = read_platform(replace(rendered, objects=tuple(_named(rendered.objects))), once=False)
     nodes = platform.by_kind("Node")
     given = tuple(hardware)
