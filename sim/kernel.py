@@ -496,8 +496,8 @@ def refilled(I, F, group, periods):
     return min(left + quota, most) + (periods - 1) * gain
 
 
-@at_once
-def catch_up_at_once(I, F, group, now, elapsed):
+@compiled
+def catch_up(I, F, group, now, elapsed):
     """Bring a group's virtual time and budget, which are ``elapsed`` behind, up to ``now``."""
     account(I, F, group, now)
     F[group + G_VIRTUAL] += F[group + G_SPEED] * elapsed
@@ -512,12 +512,6 @@ def catch_up_at_once(I, F, group, now, elapsed):
             in_period = now - (boundary - F[group + G_PERIOD])
             F[group + G_BUDGET] = quota - F[group + G_RATE] * in_period
     F[group + G_TOUCHED] = now
-
-
-@compiled
-def catch_up(I, F, group, now, elapsed):
-    """The same, called."""
-    catch_up_at_once(I, F, group, now, elapsed)
 
 
 @at_once
