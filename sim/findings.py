@@ -188,17 +188,20 @@ def _rooms(evidence: Evidence) -> list[Finding]:
 
 
 def _judged(evidence: Evidence) -> list[Finding]:
+    missed = [item for item in evidence.objectives if not item.held]
+    slowest: dict[str, SlowRequest] = {}
+    for one in slowest_requests(evidence.study, evidence.results) if missed else ():
+        slowest.setdefault(one.route, one)
     broken = [
         Finding(
             "OBJECTIVE-BROKEN",
             Severity.ERROR,
             f"{item.route}: {item.text} does not hold, observed {item.observed}",
             f"Route {item.route}",
-            evidence=_causes(evidence, item.route),
-            way_out=_way_out(evidence, item.route),
+            evidence=_causes(evidence, item.route, slowest.get(item.route)),
+            way_out=_way_out(evidence, item.route, slowest.get(item.route)),
         )
-        for item in evidence.objectives
-        if not item.held
+        for item in missed
     ]
     failed = [
         Finding(
@@ -220,12 +223,11 @@ def _outages(evidence: Evidence, route: str) -> Sequence[Outage]:
     return log.outages if log is not None else ()
 
 
-def _causes(evidence: Evidence, route: str) -> tuple[str, ...]:
+def _causes(evidence: Evidence, route: str, slow: SlowRequest | None) -> tuple[str, ...]:
     """Why the route was down in the first replication; when it was only slow, where the time went."""
     if outages := _outages(evidence, route):
         return tuple(f"down from {outage.start:.0f} s: {outage.cause}" for outage in outages[:3])
     busiest = bottlenecks(evidence.study, evidence.results.replications)[0]
-    slow = _slowest(evidence, route)
     spent = () if slow is None else (f"its slowest request spent {_spent(slow)}",)
     return (f"it was never down; the busiest resource is {busiest.resource} at {busiest.utilisation:.0%}", *spent)
 
@@ -241,25 +243,21 @@ REMEDIES = {
 """Where the time of a slow request went, and what would shorten it."""
 
 
-def _slowest(evidence: Evidence, route: str) -> SlowRequest | None:
-    found = slowest_requests(evidence.study, evidence.results)
-    return next((item for item in found if item.route == route), None)
-
-
-def _parts(slow: SlowRequest) -> dict[str, float]:
-    return {"queue_s": slow.queue_s, **{name: getattr(slow.work, name) for name in REMEDIES if name != "queue_s"}}
+def _longest_part(slow: SlowRequest) -> tuple[str, float]:
+    """The largest of the parts in ``REMEDIES``, and its seconds."""
+    parts = {"queue_s": slow.queue_s, **{name: getattr(slow.work, name) for name in REMEDIES if name != "queue_s"}}
+    return max(parts.items(), key=lambda item: item[1])
 
 
 def _spent(slow: SlowRequest) -> str:
-    part, most = max(_parts(slow).items(), key=lambda item: item[1])
+    part, most = _longest_part(slow)
     return f"{most:.3g} of {slow.latency_s:.3g} s {REMEDIES[part][0]} (outcome: {slow.outcome.label})"
 
 
-def _way_out(evidence: Evidence, route: str) -> str:
-    slow = _slowest(evidence, route)
+def _way_out(evidence: Evidence, route: str, slow: SlowRequest | None) -> str:
     if _outages(evidence, route) or slow is None:
         return "shorten what the causes name: a pin, a single replica, a timer; or lower the objective"
-    part, most = max(_parts(slow).items(), key=lambda item: item[1])
+    part, most = _longest_part(slow)
     if most < slow.latency_s / 2:
         return "see where the time of its slowest requests went, or lower the objective"
     return f"{REMEDIES[part][1]}; or lower the objective"
