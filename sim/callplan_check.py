@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from models.errors import Problem, Where
 from models.platform import Platform, Workload
 from sim.callees import StatedCall, callee_of, stated_calls, workload_behind
+from sim.circles import circles
 from sim.demand import Demand
 
 Place = tuple[str, str]
@@ -75,30 +76,10 @@ def _near(platform: Platform, caller: Workload, name: str) -> str:
 
 
 def _circles(edges: Mapping[Place, list[tuple[Place, str]]]) -> Iterator[Problem]:
-    """One problem for every call that closes a circle of operations, found by depth-first search."""
-    done: set[Place] = set()
-    for start in edges:
-        path: list[Place] = []
-        stack: list[tuple[Place, Iterator[tuple[Place, str]]]] = []
-        if start not in done:
-            path.append(start)
-            stack.append((start, iter(edges[start])))
-        while stack:
-            here, following = stack[-1]
-            step = next(following, None)
-            if step is None:
-                stack.pop()
-                path.pop()
-                done.add(here)
-                continue
-            called, field = step
-            if called in path:
-                circle = " -> ".join(" ".join(item) for item in [*path[path.index(called) :], called])
-                yield Problem(
-                    Where(field=field),
-                    f"call cycle {circle}",
-                    "remove one call, or give what it needs an operation of its own",
-                )
-            elif called not in done and called in edges:
-                path.append(called)
-                stack.append((called, iter(edges[called])))
+    """One problem for every call that closes a circle of operations."""
+    for circle, field in circles(edges):
+        yield Problem(
+            Where(field=field),
+            f"call cycle {' -> '.join(' '.join(item) for item in circle)}",
+            "remove one call, or give what it needs an operation of its own",
+        )

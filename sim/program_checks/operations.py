@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.errors import Problem
+from sim.circles import circles
 from sim.program import (
     POOL_OF_POD,
     Cache,
@@ -103,26 +104,10 @@ def policy_problems(at: str, policy: Policy) -> Iterator[Problem]:
 
 def cycles(program: Program) -> Iterator[Problem]:
     """Operations that call themselves in a circle."""
-    callees: dict[int, list[int]] = {}
-    for operation, _, call in program.calls():
+    callees: dict[int, list[tuple[int, int]]] = {}
+    for operation, position, call in program.calls():
         if 0 <= call.operation < len(program.operations):
-            callees.setdefault(operation, []).append(call.operation)
-    done: set[int] = set()
-    for start in range(len(program.operations)):
-        path: list[int] = []
-        stack = [(start, iter(callees.get(start, ())))] if start not in done else []
-        path.extend(node for node, _ in stack)
-        while stack:
-            node, following = stack[-1]
-            step = next(following, None)
-            if step is None:
-                stack.pop()
-                path.pop()
-                done.add(node)
-            elif step in path:
-                circle = [*path[path.index(step) :], step]
-                names = " -> ".join(program.operations[member].name for member in circle)
-                yield problem(f"operation {program.operations[step].name}", f"call cycle {names}", "remove one call")
-            elif step not in done:
-                stack.append((step, iter(callees.get(step, ()))))
-                path.append(step)
+            callees.setdefault(operation, []).append((call.operation, position))
+    for circle, _ in circles(callees):
+        names = [program.operations[member].name for member in circle]
+        yield problem(f"operation {names[-1]}", f"call cycle {' -> '.join(names)}", "remove one call")
