@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import layout as at
+from sim.cfs import next_boundary
 from sim.measures import BUCKETS, COARSE_BUCKETS
 from sim.program import (
     POOL_OF_POD,
@@ -303,16 +304,11 @@ def pack_pod(memory: Memory, places: Layout, pod: PodStation, slot: int, now: fl
 
 
 def begin_quota(memory: Memory, pod: int, now: float) -> None:
-    """A new container has a new group with a full quota, until the first boundary as the kernel computes it."""
+    """A new container has a new group with a full quota, until the first boundary."""
     phase, period = float(memory.F[pod + at.G_PHASE]), float(memory.F[pod + at.G_PERIOD])
-    number = math.floor((now - phase) / period)
-    while phase + (number + 1) * period <= now:
-        number += 1
-    while phase + number * period > now:
-        number -= 1
     memory.I[pod + at.G_THROTTLED] = 0
     memory.F[pod + at.G_BUDGET] = memory.F[pod + at.G_LIMIT] * period
-    memory.F[pod + at.G_BOUNDARY] = phase + (number + 1) * period
+    memory.F[pod + at.G_BOUNDARY] = next_boundary(phase, period, now)
 
 
 def _register(memory: Memory, places: Layout, resource: int, address: int, slot: int) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sim.cfs import next_boundary
 from sim.program import BEST_EFFORT_WEIGHT, CFS_PERIOD_S, ROUNDING_S, Qos
 
 
@@ -72,12 +73,7 @@ class Group:
 
     def next_boundary(self, now: float) -> float:
         """The first period boundary after ``now``."""
-        k = math.floor((now - self.phase) / self.period)
-        while self.phase + (k + 1) * self.period <= now:
-            k += 1
-        while self.phase + k * self.period > now:
-            k -= 1
-        return self.phase + (k + 1) * self.period
+        return next_boundary(self.phase, self.period, now)
 
     def begin_anew(self, now: float) -> None:
         """A new container has a new group: nothing is used up yet."""
